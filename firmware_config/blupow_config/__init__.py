@@ -1,0 +1,1 @@
+"""The proxy's YAML configuration: loading, validation and its typed model."""

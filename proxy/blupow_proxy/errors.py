@@ -1,0 +1,72 @@
+"""The whole error tree of the proxy; every message says what the user can do next."""
+
+
+class ProxyError(Exception):
+    """Any failure that the proxy foresees."""
+
+
+class BleError(ProxyError):
+    """Bluetooth work on one device failed; retried inside ``ble``."""
+
+    def __init__(self, address: str, message: str) -> None:
+        """Carry the device address that the failure belongs to."""
+        super().__init__(f"{address}: {message}")
+        self.address = address
+
+
+class AdapterUnavailableError(BleError):
+    """The local adapter is missing, off or not permitted."""
+
+
+class DeviceNotFoundError(BleError):
+    """The peripheral does not advertise within the scan's deadline."""
+
+
+class LinkLostError(BleError):
+    """The GATT connection ended while it was needed."""
+
+
+class DeadlineExceededError(BleError):
+    """An operation did not end within our own deadline."""
+
+    def __init__(self, address: str, op: str, deadline_s: float) -> None:
+        """Name the operation and its deadline in seconds."""
+        super().__init__(address, f"{op} took longer than {deadline_s:g} s")
+        self.op = op
+
+
+class NoFreeSlotError(BleError):
+    """All connection slots of the adapter are allocated."""
+
+
+class ModbusError(ProxyError):
+    """A Modbus exchange failed."""
+
+
+class FrameError(ModbusError):
+    """Bytes are no valid frame (length, CRC or header)."""
+
+
+class UnexpectedResponseError(ModbusError):
+    """A valid frame answers something else than the request."""
+
+
+class ExceptionResponseError(ModbusError):
+    """The device refused the request with an exception code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Carry the Modbus exception code, 1..255."""
+        super().__init__(message)
+        self.code = code
+
+
+class NativeApiError(ProxyError):
+    """The native API conversation failed."""
+
+
+class LocalProtocolError(NativeApiError):
+    """We tried something that the protocol forbids: a bug of ours."""
+
+
+class RemoteProtocolError(NativeApiError):
+    """The peer broke the protocol; closes that session only."""
