@@ -10,9 +10,19 @@ from .request import (
     WriteRequest,
     decode_request,
 )
-from .response import Event, ExceptionResponse, Reason, Rejected, Response, ResponseParser
+from .response import (
+    EXCEPTION_CODES,
+    Event,
+    ExceptionResponse,
+    Reason,
+    Rejected,
+    Response,
+    ResponseParser,
+    split_exception,
+)
 
 __all__ = [
+    "EXCEPTION_CODES",
     "READ_FUNCTION",
     "UNIVERSAL_ADDRESS",
     "WRITE_FUNCTION",
@@ -28,4 +38,5 @@ __all__ = [
     "append_crc",
     "crc16",
     "decode_request",
+    "split_exception",
 ]

@@ -10,6 +10,13 @@ from .request import READ_FUNCTION, REQUEST_BYTES, UNIVERSAL_ADDRESS, WRITE_FUNC
 EXCEPTION_FLAG: Final = 0x80
 EXCEPTION_BYTES: Final = 5
 READ_HEADER_BYTES: Final = 3  # address, function, byte count
+EXCEPTION_CODES: Final = {
+    1: "the device does not know the function",
+    2: "the device does not have these registers",
+    3: "the device refuses this number of registers",
+    4: "the device failed",
+    5: "the device found the request's CRC wrong",
+}
 MAX_BUFFER_BYTES: Final = 512  # twice the longest frame (255 + 5): a peer's garbage can't grow it
 
 
@@ -52,6 +59,13 @@ class Rejected:
 
 
 Event = Response | ExceptionResponse | Rejected
+
+
+def split_exception(frame: bytes) -> int | None:
+    """Return the code of an exception response, whatever it answers; None for any other frame."""
+    if len(frame) != EXCEPTION_BYTES or not frame[1] & EXCEPTION_FLAG or not has_valid_crc(frame):
+        return None
+    return frame[2]
 
 
 class ResponseParser:

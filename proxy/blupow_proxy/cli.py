@@ -1,0 +1,26 @@
+"""The command line: arguments to a subcommand, its outcome to an exit code of sysexits."""
+
+import argparse
+from collections.abc import Sequence
+
+from blupow_proxy import __version__
+from blupow_proxy.commands import decode
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every subcommand."""
+    parser = argparse.ArgumentParser(
+        prog="blupow-proxy",
+        description="Reads Renogy power gear over Bluetooth LE and serves it as an ESPHome device.",
+    )
+    parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    decode.add_parser(subparsers)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the subcommand that ``argv`` names and return its exit code."""
+    args = build_parser().parse_args(argv)
+    code: int = args.run(args)
+    return code

@@ -1,0 +1,32 @@
+"""What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
+
+from .decode import decode_block, decode_history
+from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
+from .push import PushParser, decode_push
+from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, register_map
+from .values import EnumValue, Flags, Readings, Value, to_json
+
+__all__ = [
+    "PROBES",
+    "Block",
+    "Candidate",
+    "EnumValue",
+    "Family",
+    "Flags",
+    "Probe",
+    "PushField",
+    "PushParser",
+    "Readings",
+    "Register",
+    "RegisterMap",
+    "Schedule",
+    "Value",
+    "blocks_for",
+    "decode_block",
+    "decode_history",
+    "decode_push",
+    "identify_advertisement",
+    "identify_model",
+    "register_map",
+    "to_json",
+]
