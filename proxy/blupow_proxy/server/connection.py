@@ -1,0 +1,104 @@
+"""One client's connection: a transport around its session."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from blupow_proxy.native_api import Session, SessionEvent
+
+_CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
+
+
+class Owner(Protocol):
+    """What a connection needs of the server."""
+
+    def open_session(self, connection: "Connection") -> Session:
+        """Return a new session for ``connection``."""
+
+    def handle(self, connection: "Connection", events: list[SessionEvent]) -> None:
+        """Act on what a session reports."""
+
+    def forget(self, connection: "Connection") -> None:
+        """The connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """Moves bytes; everything that one pass of the loop produces leaves in one write."""
+
+    session: Session
+    transport: asyncio.Transport
+
+    def __init__(self, owner: Owner, *, unsent_bytes: int, clock: Callable[[], float]) -> None:
+        self.peer = ""
+        self._owner = owner
+        self._unsent_bytes = unsent_bytes
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._flush_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what loop.create_server gives
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if peer else "a client that is gone"
+        self.session = self._owner.open_session(self)
+        self._schedule_tick()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand the bytes to the session and answer at once."""
+        events = self.session.receive(data, self._clock())
+        self.flush()
+        if events:
+            self._owner.handle(self, events)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End the session."""
+        self._lost = True
+        self.session.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.forget(self)
+
+    def wake(self) -> None:
+        """Send what the session has once the current pass of the loop is over."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what the session has; cut off a peer that doesn't read."""
+        self._flush_due = False
+        if self._lost:
+            return
+        output = self.session.take_output()
+        if output:
+            self.transport.write(output)
+        if self.transport.get_write_buffer_size() > self._unsent_bytes:
+            self.cut()
+        elif self.session.closing:
+            self.close()
+
+    def close(self) -> None:
+        """Close once the last bytes have left, or after a second."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            self._loop.call_later(_CLOSE_S, self.cut)
+
+    def cut(self) -> None:
+        """Drop the connection with what is unsent."""
+        if not self._lost:
+            self.transport.abort()
+
+    def _schedule_tick(self) -> None:
+        self._timer = self._loop.call_at(self._loop.time() + max(self.session.deadline - self._clock(), 0), self._tick)
+
+    def _tick(self) -> None:
+        events = self.session.tick(self._clock())
+        self.flush()
+        if events:
+            self._owner.handle(self, events)
+        if not self._lost and not self.session.closing:
+            self._schedule_tick()

@@ -1,0 +1,211 @@
+"""The listener: admits connections, runs commands and actions, ends everything in order."""
+
+import asyncio
+import json
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from blupow_proxy.errors import ProxyError
+from blupow_proxy.native_api import (
+    Action,
+    ActionCalled,
+    Closed,
+    Command,
+    Commanded,
+    Entity,
+    KeyChanged,
+    KeyStore,
+    Limits,
+    Node,
+    Proven,
+    Session,
+    SessionEvent,
+)
+
+from .connection import Connection
+
+DEFAULT_PORT: Final = 6053  # ESPHome's
+_LOGGER = logging.getLogger(__name__)
+
+type CommandHandler = Callable[[Entity, Command], Awaitable[None]]
+type ActionHandler = Callable[[Action, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """What all clients together may take."""
+
+    proven: int = 8  # ESPHome's own limit on a host
+    unproven: int = 16  # room for a burst of reconnects; the oldest gives way
+    tasks: int = 32  # commands and actions at work; more are refused
+    session: Limits = field(default_factory=Limits)
+
+
+async def _no_command(_entity: Entity, _command: Command) -> None:
+    """Do nothing."""
+
+
+async def _no_action(_action: Action, _arguments: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+class ApiServer:
+    """Serves ``node`` to ESPHome clients on IPv4 and IPv6."""
+
+    def __init__(
+        self,
+        node: Node,
+        keys: KeyStore,
+        *,
+        host: str | None = None,
+        port: int = DEFAULT_PORT,
+        limits: ServerLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listen on ``host`` (None: every address); port 0 takes a free one."""
+        self.port = port
+        self.on_command: CommandHandler = _no_command
+        self.on_action: ActionHandler = _no_action
+        self.on_proven: Callable[[str], None] = lambda _client_info: None
+        self._node = node
+        self._keys = keys
+        self._host = host
+        self._limits = limits or ServerLimits()
+        self._clock = clock
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[Connection, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def session_count(self) -> int:
+        """Sessions whose client has proven to have the key."""
+        return sum(connection.session.proven for connection in self._connections)
+
+    async def start(self) -> None:
+        """Listen; OSError when the port is taken."""
+        loop = asyncio.get_running_loop()
+        hosts = ["0.0.0.0", "::"] if self._host is None else [self._host]  # noqa: S104 - a LAN device
+        for host in hosts:
+            try:
+                server = await loop.create_server(self._connection, host, self.port)
+            except OSError:
+                if host == "::" and not _has_ipv6():
+                    continue
+                await self.stop()
+                raise
+            self._servers.append(server)
+            self.port = server.sockets[0].getsockname()[1]
+
+    async def stop(self, timeout_s: float = 2.0) -> None:
+        """Tell every client, end every connection and task; done after ``timeout_s`` at the latest."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for task in self._tasks:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.session.disconnect()
+            connection.flush()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.cut()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    def log(self, level: int, line: str) -> None:
+        """Pass a log line (level 1 error .. 7 very verbose) to the clients that asked for it."""
+        for connection in self._connections:
+            connection.session.log(level, line)
+
+    def open_session(self, connection: Connection) -> Session:
+        """Admit a connection; the oldest unproven one gives way when there are too many."""
+        unproven = [other for other in self._connections if not other.session.proven]
+        if len(unproven) >= self._limits.unproven:
+            unproven[0].cut()
+        self._connections[connection] = None
+        self._idle.clear()
+        return Session(self._node, self._keys, now=self._clock(), wake=connection.wake, limits=self._limits.session)
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that is gone."""
+        self._connections.pop(connection, None)
+        if not self._connections:
+            self._idle.set()
+
+    def handle(self, connection: Connection, events: list[SessionEvent]) -> None:
+        """Act on what a session reports; nothing is awaited here."""
+        for event in events:
+            match event:
+                case Proven(client_info):
+                    self._proven(connection, client_info)
+                case Commanded(entity, value):
+                    self._run(self._command(entity, value))
+                case ActionCalled():
+                    self._run(self._action(connection, event))
+                case KeyChanged():
+                    _LOGGER.info("Encryption key changed by %s; disconnecting all clients", connection.peer)
+                    for other in list(self._connections):
+                        other.session.disconnect()
+                        other.flush()
+                case Closed(reason):
+                    _LOGGER.debug("Session of %s ended: %s", connection.peer, reason)
+                case _:
+                    pass
+
+    def _connection(self) -> Connection:
+        return Connection(self, unsent_bytes=self._limits.session.unsent_bytes, clock=self._clock)
+
+    def _proven(self, connection: Connection, client_info: str) -> None:
+        if self.session_count > self._limits.proven:
+            _LOGGER.warning("Refused %s: %d clients are connected", connection.peer, self._limits.proven)
+            connection.session.disconnect()
+            connection.flush()
+            return
+        _LOGGER.info("Client %s (%s) connected", client_info, connection.peer)
+        self.on_proven(client_info)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._tasks) >= self._limits.tasks:
+            work.close()
+            _LOGGER.warning("Refused a command: %d are at work", len(self._tasks))
+            return
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _command(self, entity: Entity, value: Command) -> None:
+        try:
+            await self.on_command(entity, value)
+        except ProxyError as error:
+            _LOGGER.warning("%s: %s", entity.name, error)
+
+    async def _action(self, connection: Connection, call: ActionCalled) -> None:
+        try:
+            result = await self.on_action(call.action, call.arguments)
+        except ProxyError as error:
+            _LOGGER.warning("Action %s: %s", call.action.name, error)
+            if call.wants_response:
+                connection.session.respond(call.call_id, success=False, error=str(error))
+            return
+        if call.wants_response:
+            connection.session.respond(call.call_id, success=True, data=json.dumps(result).encode())
+
+
+def _has_ipv6() -> bool:
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

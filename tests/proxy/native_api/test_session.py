@@ -1,0 +1,300 @@
+from typing import Any
+
+import pytest
+from aioesphomeapi import api_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blupow_proxy.errors import LocalProtocolError
+from blupow_proxy.native_api import (
+    Action,
+    Closed,
+    Commanded,
+    Limits,
+    Mode,
+    Node,
+    NodeInfo,
+    Proven,
+    SensorEntity,
+    Session,
+    SubDevice,
+    SwitchEntity,
+    TextSensorEntity,
+    TimeReceived,
+    decode_key,
+)
+from blupow_proxy.native_api.entities import ButtonEntity, Entity
+from blupow_proxy.native_api.framing import PlaintextFraming
+from blupow_proxy.native_api.wire import MESSAGE_IDS, packet
+
+
+class Keys:
+    def __init__(self, mode: Mode = Mode.PLAINTEXT) -> None:
+        self.mode = mode
+        self.key = bytes(range(32)) if mode is Mode.ENCRYPTED else None
+        self.changeable = False
+
+    def store(self, key: bytes | None) -> bool:
+        raise AssertionError(key)
+
+
+SWITCH = SwitchEntity(name="Load")
+SENSOR = SensorEntity(name="Volts", force_update=True)
+BUTTON = ButtonEntity(name="Restart")
+TEXT = TextSensorEntity(name="Model")
+
+
+class Peer:
+    """A plaintext client that speaks bytes."""
+
+    def __init__(self, mode: Mode = Mode.PLAINTEXT, limits: Limits | None = None) -> None:
+        self.node = Node(
+            NodeInfo(
+                name="n",
+                friendly_name="N",
+                mac="02:00:00:00:00:01",
+                model="m",
+                manufacturer="b",
+                esphome_version="2026.10.0",
+            )
+        )
+        for entity in (SWITCH, SENSOR, BUTTON, TEXT):
+            self.node.add(entity)
+        self.node.actions.append(Action(name="act"))
+        self.wakes = 0
+        self.session = Session(self.node, Keys(mode), now=0.0, wake=self._wake, limits=limits or Limits())
+        self._framing = PlaintextFraming()
+        self.now = 0.0
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def send(self, message: Any, body: bytes | None = None) -> list[Any]:
+        framing = PlaintextFraming()
+        number, encoded = packet(message)
+        framing.send(number, encoded if body is None else body)
+        return self.session.receive(bytes(framing.output), self.now)
+
+    def received(self) -> list[int]:
+        return [number for number, _ in self._framing.feed(self.session.take_output())]
+
+    def greet(self) -> "Peer":
+        assert self.send(api_pb2.HelloRequest(client_info="x\n")) == [Proven("x?")]
+        assert self.received() == [2]
+        return self
+
+
+def test_before_hello_only_ping_and_disconnect() -> None:
+    peer = Peer()
+    assert peer.send(api_pb2.PingRequest()) == []
+    assert peer.received() == [8]
+    assert peer.send(api_pb2.DeviceInfoRequest()) == [Closed("a request before Hello")]
+    assert peer.received() == []
+    assert peer.session.closing
+    assert peer.send(api_pb2.PingRequest()) == []
+
+
+def test_capabilities_are_answered() -> None:
+    peer = Peer().greet()
+    peer.send(api_pb2.DeviceCapabilitiesRequest())
+    assert peer.received() == [150]
+
+
+def test_client_disconnects() -> None:
+    peer = Peer().greet()
+    assert peer.send(api_pb2.DisconnectRequest()) == [Closed("disconnected by the client")]
+    assert peer.received() == [6]
+
+
+def test_what_follows_a_disconnect_in_the_same_segment_is_ignored() -> None:
+    peer = Peer().greet()
+    framing = PlaintextFraming()
+    framing.send(*packet(api_pb2.DisconnectRequest()))
+    framing.send(*packet(api_pb2.PingRequest()))
+    peer.session.receive(bytes(framing.output), 0.0)
+    assert peer.received() == [6]
+
+
+def test_hello_deadline_is_absolute() -> None:
+    peer = Peer()
+    assert peer.session.deadline == 10.0
+    peer.now = 9.9
+    peer.send(api_pb2.PingRequest())
+    assert peer.session.tick(9.9) == []
+    assert peer.session.tick(10.0) == [Closed("no Hello within 10 s")]
+    assert peer.session.tick(11.0) == []
+
+
+def test_silent_peer_is_asked_and_then_dropped() -> None:
+    peer = Peer().greet()
+    assert peer.session.deadline == 20.0
+    assert peer.session.tick(19.9) == []
+    for now in (20.0, 40.0):
+        assert peer.session.deadline == now
+        assert peer.session.tick(now) == []
+        assert peer.received() == [7]
+    assert peer.session.deadline == 60.0
+    assert peer.session.tick(60.0) == [Closed("silent for 60 s")]
+
+
+def test_any_message_counts_as_life() -> None:
+    peer = Peer().greet()
+    peer.session.tick(20.0)
+    peer.now = 25.0
+    assert peer.send(api_pb2.PingResponse()) == []
+    assert peer.session.deadline == 45.0
+
+
+def test_unknown_messages_are_passed_over() -> None:
+    peer = Peer().greet()
+    framing = PlaintextFraming()
+    framing.send(60000, b"??")
+    framing.send(MESSAGE_IDS["SubscribeHomeassistantServicesRequest"], b"")
+    framing.send(MESSAGE_IDS["AuthenticationRequest"], b"")
+    assert peer.session.receive(bytes(framing.output), 0.0) == []
+    assert peer.received() == []
+    assert not peer.session.closing
+
+
+def test_body_that_does_not_parse_ends_the_session() -> None:
+    peer = Peer().greet()
+    assert peer.send(api_pb2.SwitchCommandRequest(), b"\xff") == [Closed("a SwitchCommandRequest that does not parse")]
+
+
+def test_commands_and_time() -> None:
+    peer = Peer().greet()
+    assert peer.send(api_pb2.SwitchCommandRequest(key=SWITCH.key, state=True)) == [Commanded(SWITCH, True)]
+    assert peer.send(api_pb2.ButtonCommandRequest(key=BUTTON.key)) == [Commanded(BUTTON, None)]
+    assert peer.send(api_pb2.SwitchCommandRequest(key=1)) == []
+    assert peer.send(api_pb2.GetTimeResponse(epoch_seconds=1_800_000_000)) == [TimeReceived(1_800_000_000)]
+    assert peer.send(api_pb2.ExecuteServiceRequest(key=1)) == []
+
+
+def test_subscription_wakes_once_and_sends_each_entity_once() -> None:
+    peer = Peer().greet()
+    peer.send(api_pb2.SubscribeStatesRequest())
+    peer.send(api_pb2.SubscribeStatesRequest())
+    assert peer.received() == [26, 25, 27]
+    peer.wakes = 0
+    for value in (1.0, 2.0, 2.0):
+        peer.node.set_state(SENSOR, value)
+    peer.node.set_state(TEXT, "a")
+    peer.node.set_state(TEXT, "a")
+    assert peer.wakes == 1
+    assert peer.received() == [25, 27]
+    peer.node.set_state(TEXT, "a")
+    assert peer.received() == []
+    peer.node.set_state(SENSOR, 2.0)
+    assert peer.received() == [25]
+    assert peer.node.state(SENSOR) == 2.0
+
+
+def test_removed_entity_is_not_sent() -> None:
+    peer = Peer().greet()
+    peer.send(api_pb2.SubscribeStatesRequest())
+    peer.node.remove(SENSOR)
+    assert peer.received() == [26, 27]
+
+
+def test_closed_session_hears_nothing_more() -> None:
+    peer = Peer().greet()
+    peer.send(api_pb2.SubscribeStatesRequest())
+    peer.session.disconnect()
+    peer.node.set_state(TEXT, "later")
+    assert peer.received() == [5]
+    peer.session.disconnect()
+    peer.session.log(1, "late")
+    peer.session.respond(1, success=True)
+    assert peer.received() == []
+
+
+def test_disconnect_before_hello_says_nothing() -> None:
+    peer = Peer()
+    peer.session.disconnect()
+    assert peer.session.take_output() == b""
+
+
+def test_logs_follow_the_level() -> None:
+    peer = Peer().greet()
+    peer.session.log(1, "unasked")
+    peer.send(api_pb2.SubscribeLogsRequest(level=3))
+    peer.session.log(3, "asked")
+    peer.session.log(4, "too fine")
+    assert peer.received() == [29]
+
+
+def test_requests_without_reading_are_bounded() -> None:
+    peer = Peer(limits=Limits(unsent_bytes=1000)).greet()
+    for _ in range(100):
+        events = peer.send(api_pb2.ListEntitiesRequest())
+        if events:
+            break
+    assert events == [Closed("more than 1000 bytes unsent")]
+
+
+def test_closed_provisioning_is_announced() -> None:
+    peer = Peer(Mode.CLOSED)
+    assert peer.send(api_pb2.HelloRequest()) == [Closed("the time to set a key is over")]
+    assert peer.received() == [2, 5]
+
+
+def test_wrong_transport_before_any_session() -> None:
+    peer = Peer(Mode.ENCRYPTED)
+    assert peer.send(api_pb2.HelloRequest()) == [Closed("a plaintext client, but encryption is on")]
+    assert peer.session.take_output() == b"\x01\x00\x13\x01Bad indicator byte"
+    other = Peer()
+    other.session.receive(b"\1\0\0", 0.0)
+    assert other.session.take_output() == b"\0Bad indicator byte"
+    assert other.session.receive(b"", 0.0) == []
+
+
+def test_messages_before_a_transport_is_known_are_dropped() -> None:
+    peer = Peer()
+    peer.session.respond(1, success=True)
+    assert peer.session.take_output() == b""
+    assert not peer.session.proven
+
+
+def test_node_refuses_twins_and_removes_devices() -> None:
+    node = Peer().node
+    with pytest.raises(LocalProtocolError, match="two entities load"):
+        node.add(SwitchEntity(name="LOAD"))
+    device = SubDevice("a", "A")
+    node.add_device(device)
+    mine = SwitchEntity(name="Load", device_id=device.device_id)
+    node.add(mine)
+    node.remove_device(device)
+    assert mine not in node.entities
+    assert SWITCH in node.entities
+
+
+def test_abstract_entity_has_no_details() -> None:
+    with pytest.raises(NotImplementedError):
+        Entity(name="x")._details()
+
+
+def test_key_text() -> None:
+    assert decode_key(b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=") == bytes(range(32))
+    assert decode_key(b"!!!!") is None
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(list(Mode)), st.booleans(), st.lists(st.binary(max_size=80), max_size=8))
+def test_no_bytes_of_a_peer_raise(mode: Mode, greeted: bool, chunks: list[bytes]) -> None:
+    peer = Peer(mode)
+    if greeted and mode is Mode.PLAINTEXT:
+        peer.greet()
+    for chunk in chunks:
+        peer.session.receive(chunk, 1.0)
+        peer.session.take_output()
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(sorted(MESSAGE_IDS.values())), st.binary(max_size=40)), max_size=8))
+def test_no_message_of_a_greeted_peer_raises(messages: list[tuple[int, bytes]]) -> None:
+    peer = Peer().greet()
+    for number, body in messages:
+        framing = PlaintextFraming()
+        framing.send(number, body)
+        peer.session.receive(bytes(framing.output), 1.0)
+        peer.session.take_output()
