@@ -1,0 +1,7 @@
+"""Bluetooth LE through bleak: the adapter, what is heard, and links to devices."""
+
+from .adapter import Adapter
+from .link import Link, RawFrame
+from .scanner import Advertisement, scan
+
+__all__ = ["Adapter", "Advertisement", "Link", "RawFrame", "scan"]
