@@ -1,6 +1,7 @@
 """What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
 
 from .decode import decode_block, decode_history
+from .describe import PROBLEM_KEY, Description, Kind, State, describe, to_states
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
 from .push import PushParser, decode_push
 from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, register_map
@@ -8,11 +9,14 @@ from .values import EnumValue, Flags, Readings, Value, to_json
 
 __all__ = [
     "PROBES",
+    "PROBLEM_KEY",
     "Block",
     "Candidate",
+    "Description",
     "EnumValue",
     "Family",
     "Flags",
+    "Kind",
     "Probe",
     "PushField",
     "PushParser",
@@ -20,13 +24,16 @@ __all__ = [
     "Register",
     "RegisterMap",
     "Schedule",
+    "State",
     "Value",
     "blocks_for",
     "decode_block",
     "decode_history",
     "decode_push",
+    "describe",
     "identify_advertisement",
     "identify_model",
     "register_map",
     "to_json",
+    "to_states",
 ]

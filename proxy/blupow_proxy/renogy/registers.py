@@ -41,7 +41,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """One row of a register map; ``raw >> shift & mask`` is scaled, then held against ``range`` (inclusive)."""
+    """One row of a register map; ``raw >> shift & mask`` is scaled, then held against ``range`` (inclusive).
+
+    ``benign`` are the bits of a "problem" word that report no problem; ``disabled`` rows are of little use to most.
+    """
 
     key: str
     register: int
@@ -64,6 +67,8 @@ class Register:
     enum: Mapping[int, str] = field(default_factory=dict)
     bits: Mapping[int, str] = field(default_factory=dict)
     pairs: Mapping[int, str] = field(default_factory=dict)
+    benign: tuple[int, ...] = ()
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
