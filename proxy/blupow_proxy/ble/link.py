@@ -41,11 +41,16 @@ class RawFrame:
 
 
 class Link:
-    """Owns the connection to ``address``; after any BleError it is spent, and a new one has to be made."""
+    """Owns the connection to ``address``; after any BleError it is spent, and a new one has to be made.
+
+    A Smart Shunt (``pushes``) answers no requests: what it sends unasked goes to ``on_push``.
+    """
 
     def __init__(self, adapter: Adapter, address: str, *, on_push: Callable[[bytes], None] | None = None) -> None:
         self.address = address
+        self.name: str | None = None
         self.rssi: int | None = None
+        self.pushes = False
         self.raw_frames: deque[RawFrame] = deque(maxlen=RAW_FRAMES)
         self.lost = asyncio.Event()
         self._adapter = adapter
@@ -65,7 +70,8 @@ class Link:
                     self.address,
                     "not heard: out of range, switched off, or held by another central such as the phone app",
                 )
-            device, self.rssi = found
+            device, heard = found
+            self.name, self.rssi = heard.name, heard.rssi
             async with bleak_call(self.address, "connect", CONNECT_S):
                 self._client = await establish_connection(
                     self._adapter.client_class(),
@@ -74,7 +80,8 @@ class Link:
                     disconnected_callback=self._disconnected,
                     max_attempts=CONNECT_ATTEMPTS,
                 )
-        if self._on_push is not None:
+        self.pushes = self._client.services.get_service(gatt.SHUNT_SERVICE) is not None
+        if self.pushes:
             notify = self._characteristic(gatt.SHUNT_SERVICE, gatt.SHUNT_NOTIFY_CHARACTERISTIC, "notify")
         else:
             notify = self._characteristic(gatt.NOTIFY_SERVICE, gatt.NOTIFY_CHARACTERISTIC, "notify")
@@ -157,8 +164,9 @@ class Link:
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
         self._last_received = time.monotonic()
         self.raw_frames.append(RawFrame(self._last_received, False, bytes(data)))
-        if self._on_push is not None:
-            self._on_push(bytes(data))
+        if self.pushes:
+            if self._on_push is not None:
+                self._on_push(bytes(data))
             return
         for event in self._parser.feed(bytes(data)):
             if isinstance(event, Rejected):

@@ -25,8 +25,7 @@ async def scan(adapter: Adapter, duration_s: float) -> list[Advertisement]:
     heard: dict[str, Advertisement] = {}
 
     def detected(device: BLEDevice, data: AdvertisementData) -> None:
-        name = (data.local_name or device.name or "").strip() or None
-        heard[device.address] = Advertisement(device.address, name, data.rssi, tuple(data.service_uuids))
+        heard[device.address] = _advertisement(device, data)
 
     scanner = adapter.make_scanner(detected)
     async with bleak_call(adapter.name or "adapter", "scan", duration_s + _SETUP_S), scanner:
@@ -34,15 +33,20 @@ async def scan(adapter: Adapter, duration_s: float) -> list[Advertisement]:
     return sorted(heard.values(), key=lambda advertisement: -advertisement.rssi)
 
 
-async def find(adapter: Adapter, address: str, timeout_s: float) -> tuple[BLEDevice, int] | None:
-    """Return the device with ``address`` and its RSSI as soon as it is heard; None after ``timeout_s``."""
-    found: asyncio.Future[tuple[BLEDevice, int]] = asyncio.get_running_loop().create_future()
+async def find(adapter: Adapter, address: str, timeout_s: float) -> tuple[BLEDevice, Advertisement] | None:
+    """Return the device with ``address`` as soon as it is heard; None after ``timeout_s``."""
+    found: asyncio.Future[tuple[BLEDevice, Advertisement]] = asyncio.get_running_loop().create_future()
 
     def detected(device: BLEDevice, data: AdvertisementData) -> None:
         if device.address.upper() == address.upper() and not found.done():
-            found.set_result((device, data.rssi))
+            found.set_result((device, _advertisement(device, data)))
 
     scanner = adapter.make_scanner(detected)
     async with bleak_call(address, "scan", timeout_s + _SETUP_S), scanner:
         await asyncio.wait([found], timeout=timeout_s)
     return found.result() if found.done() else None
+
+
+def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
+    name = (data.local_name or device.name or "").strip() or None  # modules pad their name with blanks
+    return Advertisement(device.address, name, data.rssi, tuple(data.service_uuids))

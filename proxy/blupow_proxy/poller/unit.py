@@ -1,0 +1,144 @@
+"""One Renogy unit: what is known of it, what it reads now, and how well its link does."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import inf
+from typing import Final
+
+from blupow_proxy.renogy import Family, Schedule, State, Value, to_states
+
+FRESH_PERIODS: Final = 3  # a value older than three poll periods is not shown
+FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) and a retry of it must fit
+SLOW_FRESH_S: Final = 900.0  # three slow periods
+QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSpec:
+    """What the user says of a unit; ``family`` None is to be found out."""
+
+    id: str
+    name: str
+    address: str
+    family: Family | None = None
+    variant: str | None = None
+    modbus_address: int | None = None
+    interval_s: float = 2.0
+    load_switch: bool = False
+    area: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What was found out of a unit; ``keys`` are the states that it has had a value for."""
+
+    family: Family
+    variant: str | None = None
+    model: str | None = None
+    modbus_address: int | None = None
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Reading:
+    value: Value
+    expires_s: float
+
+
+@dataclass(slots=True)
+class Unit:
+    """A unit's present; ``on_change`` is called when anything shown has changed, ``on_profile`` when more is known."""
+
+    spec: UnitSpec
+    profile: Profile | None = None
+    connected: bool = False
+    status: str = "starting"
+    rssi: int | None = None
+    failed_requests: int = 0
+    last_reading: datetime | None = None
+    states: Mapping[str, State] = field(default_factory=dict)
+    on_change: Callable[["Unit"], None] = lambda _: None
+    on_profile: Callable[["Unit"], None] = lambda _: None
+    wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _readings: dict[str, _Reading] = field(default_factory=dict)
+    _requests: deque[bool] = field(default_factory=lambda: deque(maxlen=QUALITY_REQUESTS))
+    _next_expiry: float = inf
+
+    @property
+    def link_quality(self) -> int | None:
+        """Percent of the last 100 requests that were answered; None before the first."""
+        return round(100 * sum(self._requests) / len(self._requests)) if self._requests else None
+
+    @property
+    def load_switchable(self) -> bool:
+        """Whether the load may be switched: enabled by the user, and the model proves a controller."""
+        return self.spec.load_switch and self.profile is not None and self.profile.family is Family.CONTROLLER
+
+    def identified(self, profile: Profile) -> None:
+        """Take what the device proved to be; readings and keys of another device are forgotten."""
+        known = self.profile
+        if known is not None and (known.family, known.model) == (profile.family, profile.model):
+            self.profile = replace(profile, keys=known.keys)
+        else:
+            self.profile = profile
+            self._readings.clear()
+            self._show()
+
+    def requested(self, *, answered: bool) -> None:
+        """Count a request."""
+        self._requests.append(answered)
+        self.failed_requests += not answered
+        self.on_change(self)
+
+    def update(self, readings: Mapping[str, Value], fresh_s: float, now: float) -> None:
+        """Take new readings, shown for ``fresh_s`` seconds unless they are read again."""
+        for key, value in readings.items():
+            self._readings[key] = _Reading(value, now + fresh_s)
+        self._next_expiry = min(self._next_expiry, now + fresh_s)
+        self.connected = True
+        self.status = "connected"
+        self.last_reading = self.wall_clock()
+        self._show()
+
+    def settle(self) -> None:
+        """Note which states this unit has, once all that is due was read."""
+        profile = self.profile
+        if profile is None:
+            return
+        keys = profile.keys | {key for key, state in self.states.items() if state is not None}
+        if keys != profile.keys:
+            self.profile = replace(profile, keys=keys)
+            self.on_profile(self)
+
+    def down(self, status: str) -> None:
+        """Note that there is no link, and why; what was read is shown until it is stale."""
+        if self.connected or self.status != status:
+            self.connected = False
+            self.status = status
+            self.on_change(self)
+
+    def expire(self, now: float) -> None:
+        """Stop showing what is stale at ``now``."""
+        if now < self._next_expiry:
+            return
+        self._readings = {key: reading for key, reading in self._readings.items() if now < reading.expires_s}
+        self._next_expiry = min((reading.expires_s for reading in self._readings.values()), default=inf)
+        self._show()
+
+    def _show(self) -> None:
+        readings = {key: reading.value for key, reading in self._readings.items()}
+        self.states = {} if self.profile is None else to_states(self.profile.family, readings)
+        self.on_change(self)
+
+
+def fresh_s(schedule: Schedule, interval_s: float, cycle_s: float) -> float:
+    """Return how long a block's values count as current; ``cycle_s`` is what one pass over the link takes."""
+    match schedule:
+        case Schedule.POLL:
+            return max(FRESH_PERIODS * max(interval_s, cycle_s), FRESH_FLOOR_S)
+        case Schedule.SLOW:
+            return SLOW_FRESH_S
+        case _:
+            return inf

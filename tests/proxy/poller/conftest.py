@@ -1,0 +1,150 @@
+"""Virtual time, and links whose other end is a simulated unit."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
+from blupow_proxy.modbus import ExceptionResponse, Rejected, Request, Response, ResponseParser
+from blupow_proxy.simulator import SimulatedUnit
+
+QUIET_S = 1.0
+
+
+class _InstantSelector(selectors.DefaultSelector):
+    """Moves the loop's clock instead of waiting."""
+
+    loop: "VirtualTimeLoop"
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.loop.advance(timeout)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        selector = _InstantSelector()
+        selector.loop = self
+        super().__init__(selector)
+        self._virtual = 1000.0
+
+    def time(self) -> float:
+        return self._virtual
+
+    def advance(self, seconds: float) -> None:
+        self._virtual += seconds
+
+
+@pytest.fixture
+def in_virtual_time() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Runs a coroutine on a loop whose clock jumps to the next timer."""
+
+    def run(main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main)
+
+    return run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class FakeLink:
+    """A link to a simulated unit, in the loop's time; keeps the rules that a real one checks."""
+
+    def __init__(self, air: "Air", on_push: Callable[[bytes], None]) -> None:
+        self.air = air
+        self.name: str | None = air.unit.name
+        self.rssi: int | None = air.unit.rssi
+        self.pushes = air.unit.pushes
+        self.lost = asyncio.Event()
+        self.connected = False
+        self._on_push = on_push
+        self._busy = False
+        self._pushing: asyncio.Task[None] | None = None
+        self._quiet_since = 0.0
+
+    async def connect(self) -> None:
+        self.air.attempts.append(now())
+        await asyncio.sleep(self.air.connect_s)
+        if self.air.error is not None:
+            raise self.air.error
+        if self.air.link is not None:
+            raise DeviceNotFoundError(self.air.unit.address, "held by another central")
+        self.air.link = self
+        self.connected = True
+        if self.pushes:
+            self._pushing = asyncio.create_task(self._push())
+
+    async def request(self, request: Request, timeout_s: float) -> Response | ExceptionResponse:
+        assert not self._busy, "two requests in flight"
+        assert self.connected
+        assert now() - self._quiet_since >= self.air.gap_s - 1e-6, "polled too fast"
+        self._busy = True
+        try:
+            self.air.requests.append((now(), request))
+            parser = ResponseParser()
+            parser.expect(request)
+            reply = self.air.unit.respond(request.encode(), now())
+            if reply is None or self.air.drop():
+                await asyncio.sleep(timeout_s + QUIET_S)
+                if self.lost.is_set():
+                    raise LinkLostError(self.air.unit.address, "lost")
+                raise DeadlineExceededError(self.air.unit.address, "reply", timeout_s)
+            await asyncio.sleep(self.air.unit.latency_s)
+            if self.lost.is_set():
+                raise LinkLostError(self.air.unit.address, "lost")
+            (event,) = parser.feed(reply)
+            if isinstance(event, Rejected):
+                await asyncio.sleep(timeout_s + QUIET_S)
+                raise DeadlineExceededError(self.air.unit.address, "reply", timeout_s)
+            return event
+        finally:
+            self._busy = False
+            self._quiet_since = now()
+
+    async def disconnect(self) -> None:
+        if self._pushing is not None:
+            self._pushing.cancel()
+        self.connected = False
+        if self.air.link is self:
+            self.air.link = None
+
+    async def _push(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            if not self.air.unit.faults.silent:
+                self._on_push(self.air.unit.push(now()))
+
+
+class Air:
+    """What lies between the poller and one simulated unit."""
+
+    def __init__(self, unit: SimulatedUnit, *, gap_s: float = 0.1) -> None:
+        self.unit = unit
+        self.gap_s = gap_s
+        self.connect_s = 0.5
+        self.error: BleError | None = None
+        self.link: FakeLink | None = None
+        self.attempts: list[float] = []
+        self.requests: list[tuple[float, Request]] = []
+        self.drop: Callable[[], bool] = lambda: False
+
+    def open(self, on_push: Callable[[bytes], None]) -> FakeLink:
+        return FakeLink(self, on_push)
+
+    def lose(self) -> None:
+        assert self.link is not None
+        self.link.lost.set()
+        self.link = None
+
+
+@pytest.fixture
+def make_air() -> type[Air]:
+    return Air
