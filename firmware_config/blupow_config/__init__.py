@@ -1,1 +1,29 @@
-"""The proxy's YAML configuration: loading, validation and its typed model."""
+"""The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
+
+from .errors import ConfigError, ConfigErrors
+from .load import load_config
+from .model import (
+    ApiConfig,
+    BluetoothConfig,
+    EsphomeConfig,
+    LoggerConfig,
+    ProxyConfig,
+    UnitConfig,
+    ZeroconfConfig,
+)
+from .redact import HIDDEN, to_yaml
+
+__all__ = [
+    "HIDDEN",
+    "ApiConfig",
+    "BluetoothConfig",
+    "ConfigError",
+    "ConfigErrors",
+    "EsphomeConfig",
+    "LoggerConfig",
+    "ProxyConfig",
+    "UnitConfig",
+    "ZeroconfConfig",
+    "load_config",
+    "to_yaml",
+]

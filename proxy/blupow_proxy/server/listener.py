@@ -109,9 +109,7 @@ class ApiServer:
         self._servers.clear()
         for task in self._tasks:
             task.cancel()
-        for connection in list(self._connections):
-            connection.session.disconnect()
-            connection.flush()
+        self.disconnect_all()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -120,6 +118,12 @@ class ApiServer:
                 connection.cut()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    def disconnect_all(self) -> None:
+        """Tell every client to go; they come back, and list what has changed."""
+        for connection in list(self._connections):
+            connection.session.disconnect()
+            connection.flush()
 
     def log(self, level: int, line: str) -> None:
         """Pass a log line (level 1 error .. 7 very verbose) to the clients that asked for it."""
@@ -153,9 +157,7 @@ class ApiServer:
                     self._run(self._action(connection, event))
                 case KeyChanged():
                     _LOGGER.info("Encryption key changed by %s; disconnecting all clients", connection.peer)
-                    for other in list(self._connections):
-                        other.session.disconnect()
-                        other.flush()
+                    self.disconnect_all()
                 case Closed(reason):
                     _LOGGER.debug("Session of %s ended: %s", connection.peer, reason)
                 case _:

@@ -1,0 +1,48 @@
+"""A configuration as YAML to show: complete, and without its secrets."""
+
+from base64 import b64encode
+from typing import Any, Final
+
+import yamlrocks
+
+from .model import ProxyConfig, UnitConfig
+
+HIDDEN: Final = "<hidden>"
+
+
+def to_yaml(config: ProxyConfig, *, show_secrets: bool = False) -> str:
+    """Return ``config`` with its defaults filled in; the key only on request."""
+    api: dict[str, Any] = {"port": config.api.port, "encryption": False}
+    if config.api.encryption:
+        api["encryption"] = {}
+    if config.api.key is not None:
+        api["encryption"] = {"key": b64encode(config.api.key).decode() if show_secrets else HIDDEN}
+    content = {
+        "esphome": _given(
+            name=config.esphome.name, friendly_name=config.esphome.friendly_name, area=config.esphome.area
+        ),
+        "api": api,
+        "bluetooth": _given(adapter=config.bluetooth.adapter),
+        "zeroconf": {"disabled": not config.zeroconf.enabled, "esphome": config.zeroconf.esphome},
+        "logger": {"level": config.logger.level},
+        "renogy": [_unit(unit) for unit in config.renogy],
+    }
+    return yamlrocks.dumps(content).decode()
+
+
+def _unit(unit: UnitConfig) -> dict[str, Any]:
+    return _given(
+        id=unit.id,
+        address=unit.address,
+        name=unit.name,
+        family=unit.family,
+        variant=unit.variant,
+        modbus_address=unit.modbus_address,
+        update_interval=f"{unit.update_interval_s:g}s",
+        load_switch=unit.load_switch,
+        area=unit.area,
+    )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {option: value for option, value in options.items() if value not in (None, "")}

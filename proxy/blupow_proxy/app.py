@@ -1,0 +1,280 @@
+"""The composition root: builds the parts, connects them, ends them in order."""
+
+import asyncio
+import contextlib
+import logging
+import platform
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from blupow_config import ProxyConfig, UnitConfig
+from blupow_proxy import __version__
+from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
+from blupow_proxy.ble import Adapter, Link
+from blupow_proxy.discovery import Announcer
+from blupow_proxy.keys import FileKeyStore
+from blupow_proxy.native_api import Area, Command, Entity, Node, NodeInfo
+from blupow_proxy.poller import Poller, Unit, UnitSpec
+from blupow_proxy.profiles import Profiles
+from blupow_proxy.proxy_entities import ProxyEntities
+from blupow_proxy.renogy import Family
+from blupow_proxy.server import ApiServer, LogForwarder
+from blupow_proxy.storage import Storage, stable_mac
+from blupow_proxy.unit_entities import UnitEntities
+
+ESPHOME_VERSION: Final = "2026.10.0"  # whose behaviour ours equals; Home Assistant warns of versions that are too old
+PROJECT_NAME: Final = "blupow.renogy-proxy"
+COMPANION: Final = "blupow"  # how the companion's client info starts
+TICK_S: Final = 1.0  # how exactly a stale value goes
+KEYS_S: Final = 5.0  # how soon a request to pair is noticed
+RELIST_AFTER_S: Final = 3.0  # quiet after the last news, so that units found together are listed together
+RELIST_WITHIN_S: Final = 15.0  # and no client waits longer for a unit that was found
+FAILED_PAUSE_S: Final = 5.0  # before a part that broke down starts again
+SHUTDOWN_S: Final = 2.5  # for links, clients and the goodbye, all at once
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """Why the proxy ended."""
+
+    STOPPED = auto()
+    RESTART = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where the proxy runs; the defaults are those of a real host."""
+
+    storage: Storage
+    adapter: Adapter | None = None
+    host: str | None = None
+    interfaces: Sequence[str] | None = None
+
+
+class Proxy:
+    """One proxy: ``start`` it, let it ``serve`` until stopped; what it serves is on ``server.port``."""
+
+    def __init__(self, config: ProxyConfig, around: Surroundings) -> None:
+        storage = around.storage
+        self.config = config
+        self.keys = FileKeyStore(storage, encryption=config.api.encryption, configured=config.api.key)
+        self.node = Node(_node_info(config, stable_mac(storage, config.esphome.name)))
+        self.node.actions += [REFRESH, CAPTURE_FRAMES]
+        self.server = ApiServer(self.node, self.keys, host=around.host, port=config.api.port)
+        self.server.on_command = self._command
+        self.server.on_action = self._action
+        self.server.on_proven = self._proven
+        self.pollers: list[Poller[Link]] = []
+        self.units: list[Unit] = []
+        self._profiles = Profiles(storage)
+        self._entities = ProxyEntities(self.node)
+        self._unit_entities: dict[str, UnitEntities] = {}
+        self._poller_of: dict[str, Poller[Link]] = {}
+        self._stop = asyncio.Event()
+        self._outcome = Outcome.STOPPED
+        self._relist: set[str] = set()
+        self._relist_at = 0.0
+        self._relist_asked = 0.0
+        self._background: set[asyncio.Task[None]] = set()
+        adapter = around.adapter or Adapter(config.bluetooth.adapter)
+        self._build_units(config.renogy, adapter)
+        self._announcer = Announcer(
+            self.node.info,
+            self.keys,
+            port=config.api.port,
+            esphome=config.zeroconf.esphome,
+            companion_seen=(storage.read("companion") or {}).get("seen") is True,
+            interfaces=around.interfaces,
+            on_renamed=self._renamed,
+        )
+        self._storage = storage
+
+    def stop(self, outcome: Outcome = Outcome.STOPPED) -> None:
+        """Make ``serve`` return."""
+        self._outcome = outcome
+        self._stop.set()
+
+    async def start(self) -> None:
+        """Listen and announce; OSError when the port is taken."""
+        await self.server.start()
+        if self.config.zeroconf.enabled:
+            self._announcer.port = self.server.port
+            await self._announcer.start()
+        self._entities.show_adapter(None)
+        for unit in self.units:
+            self._show(unit)
+
+    async def serve(self) -> Outcome:
+        """Read and serve until ``stop``; whatever breaks down starts again."""
+        forwarder = LogForwarder(self.server.log)
+        root = logging.getLogger("blupow_proxy")
+        root.addHandler(forwarder)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_supervise("the clock", self._tick))]
+                tasks += [
+                    group.create_task(_supervise(poller.units[0].spec.name, poller.run)) for poller in self.pollers
+                ]
+                await self._stop.wait()
+                await self._end(tasks)
+        finally:
+            root.removeHandler(forwarder)
+        return self._outcome
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Give the links back, tell the clients, say goodbye."""
+        for task in (*tasks, *self._background):
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_S):
+                await asyncio.gather(
+                    asyncio.wait([*tasks, *self._background]),
+                    self.server.stop(),
+                    self._announcer.stop(),
+                )
+
+    def _build_units(self, configs: Sequence[UnitConfig], adapter: Adapter) -> None:
+        by_address = sorted(configs, key=lambda config: config.address)
+        for address, members in groupby(by_address, key=lambda config: config.address):
+            units = [self._build_unit(config) for config in members]
+
+            def open_link(on_push: Callable[[bytes], None], address: str = address) -> Link:
+                return Link(adapter, address, on_push=on_push)
+
+            poller = Poller(open_link, units, on_adapter=self._entities.show_adapter)
+            self.pollers.append(poller)
+            self._poller_of.update({unit.spec.id: poller for unit in units})
+        # listed as configured, whichever address comes first
+        order = [config.id for config in configs]
+        built = {unit.spec.id: unit for poller in self.pollers for unit in poller.units}
+        self.units = [built[key] for key in order]
+        for unit in self.units:
+            self._unit_entities[unit.spec.id] = UnitEntities(self.node, unit)
+
+    def _build_unit(self, config: UnitConfig) -> Unit:
+        spec = UnitSpec(
+            id=config.id,
+            name=config.name,
+            address=config.address,
+            family=None if config.family == "auto" else Family(config.family),
+            variant=config.variant,
+            modbus_address=config.modbus_address,
+            interval_s=config.update_interval_s,
+            load_switch=config.load_switch,
+            area=_area_id(config.area),
+        )
+        return Unit(spec, self._profiles.get(spec.id), on_change=self._show, on_profile=self._learned)
+
+    def _show(self, unit: Unit) -> None:
+        entities = self._unit_entities.get(unit.spec.id)
+        if entities is not None and unit.spec.id not in self._relist:
+            entities.publish(released=self._poller_of[unit.spec.id].released)
+
+    def _learned(self, unit: Unit) -> None:
+        """A unit is better known: remember it, and list it anew soon."""
+        now = asyncio.get_running_loop().time()
+        if not self._relist:
+            self._relist_asked = now
+        self._relist.add(unit.spec.id)
+        self._relist_at = min(now + RELIST_AFTER_S, self._relist_asked + RELIST_WITHIN_S)
+        self._profiles.put(unit.spec.id, unit.profile)
+
+    def _list_anew(self) -> None:
+        units = [unit for unit in self.units if unit.spec.id in self._relist]
+        self._relist.clear()
+        for unit in units:
+            self._unit_entities[unit.spec.id].relist()
+            _LOGGER.info("%s: %d readings", unit.spec.name, len(unit.profile.keys) if unit.profile else 0)
+        self.server.disconnect_all()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        keys_at = started
+        while True:
+            now = loop.time()
+            for unit in self.units:
+                unit.expire(now)
+            if self._relist and now >= self._relist_at:
+                self._list_anew()
+            if now >= keys_at:
+                keys_at = now + KEYS_S
+                if self.keys.poll():
+                    await self._announcer.update()
+            self._entities.show_process(now - started, self.server.session_count)
+            await asyncio.sleep(TICK_S)
+
+    async def _command(self, entity: Entity, command: Command) -> None:
+        if entity == self._entities.restart:
+            _LOGGER.info("Restart was pressed")
+            self.stop(Outcome.RESTART)
+            return
+        for unit in self.units:
+            entities, poller = self._unit_entities[unit.spec.id], self._poller_of[unit.spec.id]
+            if entity == entities.release:
+                poller.release(released=bool(command))
+                for member in poller.units:
+                    self._show(member)
+            elif entity == entities.load:
+                await poller.switch_load(unit, on=bool(command))
+
+    async def _action(self, action: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await run_action(self.pollers, action, arguments)
+
+    def _proven(self, client_info: str) -> None:
+        if client_info.casefold().startswith(COMPANION):
+            self._storage.write("companion", {"seen": True})
+            self._spawn(self._announcer.companion_authenticated())
+
+    def _renamed(self, name: str) -> None:
+        self.node.info = replace(self.node.info, name=name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def _supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a part for ever; the one place that catches what nobody foresaw."""
+    breakdowns = 0
+    while True:
+        try:
+            await run()
+        except Exception:
+            breakdowns += 1
+            _LOGGER.exception("%s broke down (%d times); starting it again", name, breakdowns)
+        await asyncio.sleep(FAILED_PAUSE_S)
+
+
+def _node_info(config: ProxyConfig, mac: str) -> NodeInfo:
+    names = dict.fromkeys(unit.area for unit in config.renogy if unit.area)
+    return NodeInfo(
+        name=config.esphome.name,
+        friendly_name=config.esphome.friendly_name,
+        mac=mac,
+        model=_host_model(),
+        manufacturer="BluPow",
+        esphome_version=ESPHOME_VERSION,
+        project_name=PROJECT_NAME,
+        project_version=__version__,
+        suggested_area=config.esphome.area,
+        areas=tuple(Area(_area_id(name), name) for name in names),
+    )
+
+
+def _area_id(name: str) -> str:
+    return "_".join(name.lower().split())
+
+
+def _host_model() -> str:
+    """Return what this host is, such as "Raspberry Pi 4 Model B Rev 1.5"."""
+    try:
+        return Path("/proc/device-tree/model").read_text("ascii").strip("\0 \n")
+    except (OSError, UnicodeDecodeError):
+        return f"{platform.system()} {platform.machine()}"

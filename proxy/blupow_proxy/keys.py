@@ -1,0 +1,88 @@
+"""The encryption key: from the configuration, or set by the first client in time and kept on disk."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from blupow_proxy.native_api import KEY_BYTES, Mode, decode_key, encode_key
+from blupow_proxy.storage import Storage
+
+PROVISIONING_S: Final = 600.0  # whoever comes first sets the key: long enough to walk to Home Assistant, no longer
+
+_KEY: Final = "key"
+_PAIR: Final = "pair"
+_LOGGER = logging.getLogger(__name__)
+
+
+class FileKeyStore:
+    """A ``native_api.KeyStore`` over ``storage``."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        encryption: bool,
+        configured: bytes | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the ``configured`` key if there is one; else a stored one, else let a client set it for 10 minutes."""
+        self._storage = storage
+        self._encryption = encryption
+        self._configured = configured
+        self._clock = clock
+        self._stored = None if configured is not None or not encryption else _read(storage)
+        self._open_until = clock() + PROVISIONING_S
+        self._seen_mode = self.mode
+
+    @property
+    def mode(self) -> Mode:
+        """How a new session is protected now."""
+        if not self._encryption:
+            return Mode.PLAINTEXT
+        if self.key is not None:
+            return Mode.ENCRYPTED
+        return Mode.PROVISIONING if self._clock() < self._open_until else Mode.CLOSED
+
+    @property
+    def key(self) -> bytes | None:
+        """The key of 32 bytes, when one is set."""
+        return self._configured or self._stored
+
+    @property
+    def changeable(self) -> bool:
+        """Whether a client may change the key."""
+        return self._encryption and self._configured is None
+
+    def store(self, key: bytes | None) -> bool:
+        """Keep ``key`` durably; None forgets it, and a client may set a new one for 10 minutes."""
+        if key is None:
+            if self._stored is not None and not self._storage.delete(_KEY):
+                return False
+            self._open_until = self._clock() + PROVISIONING_S
+        elif len(key) != KEY_BYTES or not self._storage.write(_KEY, {"key": encode_key(key)}):
+            return False
+        self._stored = key
+        return True
+
+    def poll(self) -> bool:
+        """Take up a request to pair; returns whether the mode has changed since the last call."""
+        if self.changeable and self._storage.delete(_PAIR):
+            self._open_until = self._clock() + PROVISIONING_S
+            if self._stored is None:
+                _LOGGER.info("A client may set the key within the next %d minutes", PROVISIONING_S / 60)
+        changed = self.mode is not self._seen_mode
+        self._seen_mode = self.mode
+        if changed and self.mode is Mode.CLOSED:
+            _LOGGER.warning("Nobody has set a key in time: run `blupow-proxy pair` to allow it again")
+        return changed
+
+
+def request_pairing(storage: Storage) -> bool:
+    """Ask the proxy that owns ``storage`` to let a client set the key again; False when it can't be asked."""
+    return storage.write(_PAIR, {})
+
+
+def _read(storage: Storage) -> bytes | None:
+    stored = storage.read(_KEY)
+    return None if stored is None else decode_key(str(stored.get("key", "")).encode())

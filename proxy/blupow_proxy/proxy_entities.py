@@ -1,0 +1,45 @@
+"""The proxy's own entities: how it does, and its Restart button."""
+
+from typing import Final
+
+from blupow_proxy.errors import AdapterUnavailableError
+from blupow_proxy.native_api import BinarySensorEntity, ButtonEntity, Node, SensorEntity, TextSensorEntity
+
+UPTIME_STEP_S: Final = 60.0  # as ESPHome's uptime sensor
+
+
+class ProxyEntities:
+    """Keeps the node's own entities current."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._uptime = SensorEntity(
+            name="Uptime",
+            unit_of_measurement="s",
+            device_class="duration",
+            state_class="total_increasing",
+            icon="mdi:timer-outline",
+            entity_category="diagnostic",
+        )
+        self._adapter_problem = BinarySensorEntity(
+            name="Bluetooth adapter", device_class="problem", entity_category="diagnostic"
+        )
+        self._adapter_status = TextSensorEntity(
+            name="Bluetooth adapter status", icon="mdi:bluetooth", entity_category="diagnostic"
+        )
+        self._sessions = SensorEntity(
+            name="Sessions", state_class="measurement", icon="mdi:lan-connect", entity_category="diagnostic"
+        )
+        self.restart = ButtonEntity(name="Restart", device_class="restart", entity_category="config")
+        for entity in (self._uptime, self._adapter_problem, self._adapter_status, self._sessions, self.restart):
+            node.add(entity)
+
+    def show_adapter(self, error: AdapterUnavailableError | None) -> None:
+        """Publish the adapter's state."""
+        self._node.set_state(self._adapter_problem, error is not None)
+        self._node.set_state(self._adapter_status, "ready" if error is None else str(error))
+
+    def show_process(self, uptime_s: float, sessions: int) -> None:
+        """Publish the uptime, to the minute, and the number of clients."""
+        self._node.set_state(self._uptime, uptime_s // UPTIME_STEP_S * UPTIME_STEP_S)
+        self._node.set_state(self._sessions, sessions)

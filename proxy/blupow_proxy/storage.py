@@ -1,0 +1,121 @@
+"""The little that the proxy keeps on disk: written atomically and only when it changes, never needed to run."""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+MAX_BYTES: Final = 1_000_000  # far above what 100 units need; a file this large is not ours
+
+_IDENTITY: Final = "identity"
+_LOGGER = logging.getLogger(__name__)
+
+
+class Storage:
+    """JSON documents by name in one folder, readable by nobody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._warned = False
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return a document; None when there is none, or it is damaged."""
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                content = json.loads(file.read(MAX_BYTES))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            _LOGGER.warning("%s is not readable (%s); going on without it", path, error)
+            return None
+        if not isinstance(content, dict):
+            _LOGGER.warning("%s does not hold what it should; going on without it", path)
+            return None
+        return content
+
+    def write(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Keep a document durably; False when the disk does not let us, which is logged once."""
+        data = json.dumps(content, indent=1, sort_keys=True).encode()
+        path = self._path(name)
+        try:
+            with suppress(FileNotFoundError):
+                if path.read_bytes() == data:
+                    return True
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._replace(path, data)
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                _LOGGER.warning("Can't write to %s (%s); keys and units are forgotten at exit", self.folder, error)
+            return False
+        return True
+
+    def delete(self, name: str) -> bool:
+        """Forget a document; False when there was none."""
+        try:
+            self._path(name).unlink()
+        except OSError:
+            return False
+        return True
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        """Put ``data`` in place of ``path`` such that a power cut leaves the old file or the new one."""
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+
+def default_folder(name: str) -> Path:
+    """Return where a proxy of this name keeps its state: systemd's folder, or the user's own."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "blupow-proxy" / name
+
+
+def stable_mac(storage: Storage, name: str, interfaces: Path = Path("/sys/class/net")) -> str:
+    """Return the proxy's own MAC, AA:BB:CC:DD:EE:FF: locally administered, the same at each start.
+
+    Made of the host's first physical interface and ``name``, so that two proxies on a host differ and a lost
+    disk changes nothing; kept, so that a new network card changes nothing either.
+    """
+    kept = storage.read(_IDENTITY)
+    if kept is not None and isinstance(kept.get("mac"), str):
+        return str(kept["mac"])
+    seed = _host_mac(interfaces) or secrets.token_hex(6)
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    mac = bytes(((digest[0] & 0xFC) | 0x02, *digest[1:6])).hex(":").upper()
+    storage.write(_IDENTITY, {"mac": mac})
+    return mac
+
+
+def _host_mac(interfaces: Path) -> str | None:
+    for interface in sorted(interfaces.glob("*")):
+        with suppress(OSError):
+            address = (interface / "address").read_text("ascii").strip()
+            if (interface / "device").exists() and address.strip("0:"):
+                return address
+    return None

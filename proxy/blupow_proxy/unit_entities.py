@@ -1,0 +1,164 @@
+"""A unit's face towards clients: its sub-device, its entities and their states."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from blupow_proxy.native_api import (
+    BinarySensorEntity,
+    Entity,
+    Node,
+    SensorEntity,
+    SubDevice,
+    SwitchEntity,
+    TextSensorEntity,
+)
+from blupow_proxy.poller import Unit
+from blupow_proxy.renogy import Description, Family, Kind, describe
+
+# Every change is a row in Home Assistant's database: while a unit is read every two seconds, a minute will do.
+LAST_READING_STEP: Final = timedelta(minutes=1)
+
+
+class UnitEntities:
+    """Keeps the entities of ``unit`` on ``node`` current; ``relist`` after the unit has become better known."""
+
+    def __init__(self, node: Node, unit: Unit) -> None:
+        self._node = node
+        self._unit = unit
+        self._device = SubDevice(unit.spec.id, unit.spec.name, unit.spec.area)
+        self._readings: dict[str, Entity] = {}
+        self._shown_reading: datetime | None = None
+        device_id = self._device.device_id
+        self._link = BinarySensorEntity(
+            name="Link", device_id=device_id, device_class="connectivity", entity_category="diagnostic"
+        )
+        self._status = TextSensorEntity(
+            name="Link status", device_id=device_id, icon="mdi:bluetooth-settings", entity_category="diagnostic"
+        )
+        self._rssi = SensorEntity(
+            name="Signal strength",
+            device_id=device_id,
+            unit_of_measurement="dBm",
+            device_class="signal_strength",
+            state_class="measurement",
+            entity_category="diagnostic",
+        )
+        self._quality = SensorEntity(
+            name="Link quality",
+            device_id=device_id,
+            unit_of_measurement="%",
+            state_class="measurement",
+            icon="mdi:bluetooth-connect",
+            entity_category="diagnostic",
+        )
+        self._last_reading = TextSensorEntity(
+            name="Last reading", device_id=device_id, device_class="timestamp", entity_category="diagnostic"
+        )
+        self._failed = SensorEntity(
+            name="Failed requests",
+            device_id=device_id,
+            state_class="total_increasing",
+            icon="mdi:message-alert-outline",
+            entity_category="diagnostic",
+        )
+        self.release = SwitchEntity(
+            name="Release link", device_id=device_id, icon="mdi:cellphone-link", entity_category="config"
+        )
+        self.load: SwitchEntity | None = None
+        self._own: tuple[Entity, ...] = (
+            self._link,
+            self._status,
+            self._rssi,
+            *(() if unit.spec.family is Family.SHUNT300 else (self._quality, self._failed)),
+            self._last_reading,
+            self.release,
+        )
+        node.add_device(self._device)
+        self._add()
+
+    def relist(self) -> None:
+        """List the entities anew, after the unit's profile has changed."""
+        self._node.remove_device(self._device)
+        self._node.add_device(self._device)
+        self._add()
+        self.publish()
+
+    def publish(self, *, released: bool = False) -> None:
+        """Publish every state that has changed."""
+        unit, node = self._unit, self._node
+        for key, entity in self._readings.items():
+            node.set_state(entity, unit.states.get(key))
+        if self.load is not None:
+            node.set_state(self.load, unit.states.get("load_status"))
+        node.set_state(self._link, unit.connected)
+        node.set_state(self._status, unit.status)
+        node.set_state(self._rssi, unit.rssi)
+        if self._failed in self._own:
+            node.set_state(self._quality, unit.link_quality)
+            node.set_state(self._failed, unit.failed_requests)
+        node.set_state(self.release, released)
+        node.set_state(self._last_reading, self._last_reading_state())
+
+    def _last_reading_state(self) -> str | None:
+        """Return the time of the last reading: to the minute while readings come, exact once they don't."""
+        last, shown = self._unit.last_reading, self._shown_reading
+        if last is None:
+            return None
+        if shown is None or not self._unit.connected or last - shown >= LAST_READING_STEP:
+            self._shown_reading = shown = last
+        return shown.isoformat(timespec="seconds")
+
+    def _add(self) -> None:
+        profile = self._unit.profile
+        self._readings = {}
+        if profile is not None:
+            self._readings = {
+                description.key: _entity(description, self._device.device_id)
+                for description in describe(profile.family, profile.keys)
+            }
+        self.load = None
+        if self._unit.load_switchable:
+            self.load = SwitchEntity(name="Load", device_id=self._device.device_id, device_class="outlet")
+        for entity in self._all():
+            self._node.add(entity)
+
+    def _all(self) -> Iterator[Entity]:
+        yield from self._readings.values()
+        if self.load is not None:
+            yield self.load
+        yield from self._own
+
+
+def _entity(description: Description, device_id: int) -> Entity:
+    """Return the entity that shows a reading."""
+    match description.kind:
+        case Kind.SENSOR:
+            return SensorEntity(
+                name=description.name,
+                device_id=device_id,
+                icon=description.icon,
+                entity_category=description.category,
+                disabled_by_default=description.disabled,
+                unit_of_measurement=description.unit,
+                accuracy_decimals=description.decimals,
+                device_class=description.device_class,
+                state_class=description.state_class,
+            )
+        case Kind.BINARY_SENSOR:
+            return BinarySensorEntity(
+                name=description.name,
+                device_id=device_id,
+                icon=description.icon,
+                entity_category=description.category,
+                disabled_by_default=description.disabled,
+                device_class=description.device_class,
+            )
+        case Kind.TEXT_SENSOR:
+            return TextSensorEntity(
+                name=description.name,
+                device_id=device_id,
+                icon=description.icon,
+                entity_category=description.category,
+                disabled_by_default=description.disabled,
+            )
