@@ -78,6 +78,7 @@ class Proxy:
         self._stop = asyncio.Event()
         self._outcome = Outcome.STOPPED
         self._relist: set[str] = set()
+        self._listed = asyncio.Event()
         self._relist_at = 0.0
         self._relist_asked = 0.0
         self._background: set[asyncio.Task[None]] = set()
@@ -99,6 +100,10 @@ class Proxy:
         self._outcome = outcome
         self._stop.set()
 
+    async def all_listed(self) -> None:
+        """Wait until every unit is known and its entities are listed."""
+        await self._listed.wait()
+
     async def start(self) -> None:
         """Listen and announce; OSError when the port is taken."""
         await self.server.start()
@@ -108,6 +113,7 @@ class Proxy:
         self._entities.show_adapter(None)
         for unit in self.units:
             self._show(unit)
+        self._note_listed()
 
     async def serve(self) -> Outcome:
         """Read and serve until ``stop``; whatever breaks down starts again."""
@@ -183,6 +189,8 @@ class Proxy:
         self._relist.add(unit.spec.id)
         self._relist_at = min(now + RELIST_AFTER_S, self._relist_asked + RELIST_WITHIN_S)
         self._profiles.put(unit.spec.id, unit.profile)
+        if not self.server.session_count:
+            self._list_anew()
 
     def _list_anew(self) -> None:
         units = [unit for unit in self.units if unit.spec.id in self._relist]
@@ -191,6 +199,11 @@ class Proxy:
             self._unit_entities[unit.spec.id].relist()
             _LOGGER.info("%s: %d readings", unit.spec.name, len(unit.profile.keys) if unit.profile else 0)
         self.server.disconnect_all()
+        self._note_listed()
+
+    def _note_listed(self) -> None:
+        if all(unit.profile is not None and unit.profile.keys for unit in self.units):
+            self._listed.set()
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from blupow_proxy import __version__
-from blupow_proxy.commands import decode
+from blupow_proxy.commands import config, decode, demo, pair, run, scan, version, watch
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,11 +15,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    decode.add_parser(subparsers)
+    for command in (run, demo, scan, watch, config, pair, decode, version):
+        command.add_parser(subparsers)
     return parser
 
 
-def run(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the subcommand that ``argv`` names and return its exit code."""
     args = build_parser().parse_args(argv)
     code: int = args.run(args)

@@ -69,6 +69,7 @@ class FileKeyStore:
         """Take up a request to pair; returns whether the mode has changed since the last call."""
         if self.changeable and self._storage.delete(_PAIR):
             self._open_until = self._clock() + PROVISIONING_S
+            self._stored = _read(self._storage)
             if self._stored is None:
                 _LOGGER.info("A client may set the key within the next %d minutes", PROVISIONING_S / 60)
         changed = self.mode is not self._seen_mode
@@ -81,6 +82,11 @@ class FileKeyStore:
 def request_pairing(storage: Storage) -> bool:
     """Ask the proxy that owns ``storage`` to let a client set the key again; False when it can't be asked."""
     return storage.write(_PAIR, {})
+
+
+def forget_key(storage: Storage) -> bool:
+    """Forget the key that a client has set; the proxy that owns ``storage`` forgets it when asked to pair."""
+    return storage.delete(_KEY) or storage.read(_KEY) is None
 
 
 def _read(storage: Storage) -> bytes | None:

@@ -66,14 +66,7 @@ class UnitEntities:
             name="Release link", device_id=device_id, icon="mdi:cellphone-link", entity_category="config"
         )
         self.load: SwitchEntity | None = None
-        self._own: tuple[Entity, ...] = (
-            self._link,
-            self._status,
-            self._rssi,
-            *(() if unit.spec.family is Family.SHUNT300 else (self._quality, self._failed)),
-            self._last_reading,
-            self.release,
-        )
+        self._own: tuple[Entity, ...] = ()
         node.add_device(self._device)
         self._add()
 
@@ -117,6 +110,16 @@ class UnitEntities:
                 description.key: _entity(description, self._device.device_id)
                 for description in describe(profile.family, profile.keys)
             }
+        # a shunt answers no requests
+        answers = profile is not None and profile.family is not Family.SHUNT300
+        self._own = (
+            self._link,
+            self._status,
+            self._rssi,
+            *((self._quality, self._failed) if answers else ()),
+            self._last_reading,
+            self.release,
+        )
         self.load = None
         if self._unit.load_switchable:
             self.load = SwitchEntity(name="Load", device_id=self._device.device_id, device_class="outlet")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from blupow_proxy.cli import run
+from blupow_proxy.cli import main
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "vectors.json").read_text())
 READS = [v for v in VECTORS["vectors"] if v["kind"] in ("read", "push")]
@@ -19,14 +19,14 @@ def arguments(vector: dict[str, Any], *more: str) -> list[str]:
 
 @pytest.mark.parametrize("vector", READS, ids=lambda v: v["id"])
 def test_vector(vector: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(arguments(vector, "--json")) == 0
+    assert main(arguments(vector, "--json")) == 0
     readings = json.loads(capsys.readouterr().out)["readings"]
     assert {key: readings[key] for key in vector["expected"]} == vector["expected"]
 
 
 @pytest.mark.parametrize("vector", EXCEPTIONS, ids=lambda v: v["id"])
 def test_exception(vector: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(arguments(vector)) == 65
+    assert main(arguments(vector)) == 65
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -48,7 +48,7 @@ def test_exception(vector: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
 )
 def test_refusals(request_hex: str | None, response_hex: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     request = ["--request", request_hex] if request_hex else []
-    assert run(["decode", "--family", "controller", *request, "--response", response_hex]) == 65
+    assert main(["decode", "--family", "controller", *request, "--response", response_hex]) == 65
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -56,24 +56,24 @@ def test_refusals(request_hex: str | None, response_hex: str, message: str, caps
 
 
 def test_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["decode", "--family", "battery", "--request", "3003138800110549", "--response", _cells()]) == 0
+    assert main(["decode", "--family", "battery", "--request", "3003138800110549", "--response", _cells()]) == 0
     assert "cell_voltage_n  3.2  3.3  3.3  3.2" in capsys.readouterr().out
 
 
 def test_plain_text_of_flags_enums_and_gaps(capsys: pytest.CaptureFixture[str]) -> None:
     info = next(v for v in READS if v["id"] == "rngpro-status")
-    assert run(arguments(info)) == 0
+    assert main(arguments(info)) == 0
     out = capsys.readouterr().out
     assert "discharge_mosfet_on, charge_mosfet_on" in out
     assert "unknown (170)" in out
     shunt = next(v for v in READS if v["id"] == "shunt-readme-reconstructed")
-    assert run(arguments(shunt)) == 0
+    assert main(arguments(shunt)) == 0
     assert "starter_temperature  -" in capsys.readouterr().out
 
 
 def test_no_hexadecimal(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        run(["decode", "--family", "controller", "--response", "xyz"])
+        main(["decode", "--family", "controller", "--response", "xyz"])
     assert exit_info.value.code == 2
     assert "'xyz' is not hexadecimal" in capsys.readouterr().err
 

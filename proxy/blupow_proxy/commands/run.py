@@ -1,0 +1,74 @@
+"""``run``: the proxy itself."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from blupow_config import ConfigErrors, ProxyConfig, load_config
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_LEVELS: Final = {
+    "NONE": logging.CRITICAL + 1,
+    "ERROR": logging.ERROR,
+    "WARN": logging.WARNING,
+    "INFO": logging.INFO,
+    "DEBUG": logging.DEBUG,
+    "VERBOSE": logging.DEBUG,
+    "VERY_VERBOSE": logging.DEBUG,
+}
+
+
+def add_parser(subparsers: _Subparsers) -> None:
+    """Add ``run`` and its options."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the proxy",
+        description="Read the units of a configuration and serve them until told to stop.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
+    parser.add_argument("--state-dir", type=Path, help="where the key and what was learned is kept")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, or a port that is taken."""
+    try:
+        config = load_config(args.file)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return os.EX_CONFIG
+    logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
+    restart, code = asyncio.run(_serve(config, args.file, args.state_dir))
+    if restart:
+        # a new process: nothing of what went wrong in this one is left
+        os.execv(sys.executable, [sys.executable, "-m", "blupow_proxy", *sys.argv[1:]])  # noqa: S606
+    return code
+
+
+async def _serve(config: ProxyConfig, file: Path, state_dir: Path | None) -> tuple[bool, int]:
+    from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415 - after the configuration is right
+    from blupow_proxy.storage import Storage, default_folder  # noqa: PLC0415
+
+    storage = Storage(state_dir or default_folder(file.stem))
+    proxy = Proxy(config, Surroundings(storage=storage))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, proxy.stop)
+    try:
+        await proxy.start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print(
+            f"blupow-proxy: can't listen on port {config.api.port}: {reason}. "
+            f"Another proxy or ESPHome device may use it: choose another `api: port:`",
+            file=sys.stderr,
+        )
+        return False, os.EX_CONFIG
+    return await proxy.serve() is Outcome.RESTART, os.EX_OK

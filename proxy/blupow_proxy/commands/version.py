@@ -1,0 +1,37 @@
+"""``version``: what runs here, for a report."""
+
+import argparse
+import json
+import os
+import platform
+from importlib.metadata import version
+from typing import Final
+
+from blupow_proxy import __version__
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_PACKAGES: Final = ("bleak", "aioesphomeapi", "zeroconf")
+
+
+def add_parser(subparsers: _Subparsers) -> None:
+    """Add ``version`` and its options."""
+    parser = subparsers.add_parser("version", help="show versions, for a report")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the versions."""
+    versions = {
+        "blupow-proxy": __version__,
+        "Python": platform.python_version(),
+        **{package: version(package) for package in _PACKAGES},
+        "system": platform.platform(),
+    }
+    if args.json:
+        print(json.dumps(versions))
+    else:
+        for name, value in versions.items():
+            print(f"{name:<14}{value}")
+    return os.EX_OK

@@ -1,0 +1,145 @@
+"""``watch``: what any ESPHome device says, as a client sees it."""
+
+import argparse
+import asyncio
+import binascii
+import json
+import logging
+import os
+import sys
+from base64 import b64decode
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from blupow_proxy.client import Row, Watcher
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+KEY_VARIABLE: Final = "BLUPOW_KEY"
+COMPLETE_S: Final = 10.0  # a device sends all its states at once; one that is still starting may need a while
+REDRAW_S: Final = 0.25  # faster than anyone reads, slow enough for a terminal behind a slow link
+_DEFAULT_PORT: Final = 6053
+_KEY_BYTES: Final = 32
+
+
+def add_parser(subparsers: _Subparsers) -> None:
+    """Add ``watch`` and its options."""
+    parser = subparsers.add_parser(
+        "watch",
+        help="show what an ESPHome device says",
+        description="Connect to any ESPHome device and show its entities as they change: a table on a terminal, "
+        "a line per change in a pipe. Ctrl-C ends.",
+        epilog="example: blupow-proxy watch van-power.local --key 'xW9...='   (or [fd00::5]:6053, or 192.0.2.7)",
+    )
+    parser.add_argument("target", type=parse_target, metavar="HOST[:PORT]", help="an IPv6 address in brackets")
+    parser.add_argument("--key", type=parse_key, help=f"the device's encryption key; also from {KEY_VARIABLE}")
+    parser.add_argument("--once", action="store_true", help="print everything once and exit")
+    parser.add_argument("--json", action="store_true", help="print everything once, as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the device; 69 when it cannot be reached, 77 when the key is the trouble, 0 on Ctrl-C."""
+    from blupow_proxy.client import KeyRefusedError, UnreachableError  # noqa: PLC0415 - takes 0.2 s to import
+
+    logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())  # our own line says what to do
+    host, port = args.target
+    key = args.key
+    try:
+        if key is None and (given := os.environ.get(KEY_VARIABLE)):
+            key = parse_key(given)
+        asyncio.run(show(host, port, key, once=args.once, as_json=args.json))
+    except argparse.ArgumentTypeError as error:
+        return _complain(f"{KEY_VARIABLE}: {error}", os.EX_USAGE)
+    except KeyRefusedError as error:
+        return _complain(str(error), os.EX_NOPERM)
+    except UnreachableError as error:
+        return _complain(str(error), os.EX_UNAVAILABLE)
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+    return os.EX_OK
+
+
+def parse_target(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST[:PORT]``; an IPv6 address stands in brackets."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            raise argparse.ArgumentTypeError(f"{text!r}: an IPv6 address is written [ADDRESS]:PORT")
+        port = rest[1:] if rest else str(_DEFAULT_PORT)
+    elif text.count(":") > 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: put the IPv6 address in brackets: [{text}]")
+    else:
+        host, colon, port = text.partition(":")
+        port = port if colon else str(_DEFAULT_PORT)
+    if not host:
+        raise argparse.ArgumentTypeError(f"{text!r} names no host")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"{port!r} is no port: 1 to 65535")
+    return host, int(port)
+
+
+def parse_key(text: str) -> str:
+    """Return ``text`` when it is a key: 32 bytes in base64."""
+    try:
+        size = len(b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        size = 0
+    if size != _KEY_BYTES:  # the text is a secret: it is not repeated
+        raise argparse.ArgumentTypeError("not a key: 44 characters of base64 that end in '='")
+    return text
+
+
+async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bool) -> None:
+    """Show the device as asked; ClientError when it can't be read."""
+    from blupow_proxy.client import Watcher  # noqa: PLC0415
+
+    changes: "dict[tuple[str, str, str], Row]" = {}
+    changed = asyncio.Event()
+
+    def on_change(row: "Row | None") -> None:
+        if row is not None:
+            changes[row.device, row.kind, row.key] = row
+        changed.set()
+
+    async with Watcher(host, port, key, on_change=on_change) as watcher:
+        if not await watcher.wait_complete(COMPLETE_S):
+            print("blupow-proxy watch: some entities have reported nothing yet", file=sys.stderr)
+        if as_json:
+            print(json.dumps(watcher.table().to_json(), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+        elif sys.stdout.isatty():
+            await _on_terminal(watcher, once=once)
+        elif once:
+            print(*(row.line for row in watcher.table().rows if row.kind != "button"), sep="\n", flush=True)
+        else:
+            while True:
+                await changed.wait()
+                changed.clear()
+                lines = [row.line for row in changes.values()]
+                changes.clear()
+                if lines:
+                    print(*lines, sep="\n", flush=True)
+
+
+async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from blupow_proxy.client import render  # noqa: PLC0415
+
+    console = Console()
+    if once:
+        console.print(render(watcher.table(), cut=False))
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            note = "Ctrl-C ends" if watcher.connected or watcher.failure is None else str(watcher.failure)
+            live.update(render(watcher.table(), note=note), refresh=True)
+            await asyncio.sleep(REDRAW_S)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"blupow-proxy watch: {message}", file=sys.stderr)
+    return code
