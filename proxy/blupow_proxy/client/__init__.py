@@ -14,6 +14,5 @@ __all__ = [
     "Snapshot",
     "UnreachableError",
     "Watcher",
-    "plain_lines",
     "render",
 ]

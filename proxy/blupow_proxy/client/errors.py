@@ -1,6 +1,6 @@
 """Why a device cannot be read, each with what to do about it."""
 
-from aioesphomeapi import (
+from aioesphomeapi.core import (
     APIConnectionError,
     EncryptionPlaintextAPIError,
     InvalidAuthAPIError,

@@ -1,6 +1,6 @@
 """A state message as a value and as text, for every kind of entity."""
 
-import datetime
+import datetime as dt
 import math
 from enum import Enum
 from typing import Any, Final
@@ -55,7 +55,7 @@ def read(info: EntityInfo, state: EntityState | None) -> tuple[Raw, str]:
     return value, _text(info, value)
 
 
-def _value(info: EntityInfo, state: EntityState) -> Raw:  # noqa: C901 - one case a kind
+def _value(info: EntityInfo, state: EntityState) -> Raw:
     match state:
         case SensorState(state=number):
             return _rounded(number, info.accuracy_decimals if isinstance(info, SensorInfo) else _NUMBER_DIGITS)
@@ -73,7 +73,7 @@ def _value(info: EntityInfo, state: EntityState) -> Raw:  # noqa: C901 - one cas
         case TimeState():
             return f"{state.hour:02d}:{state.minute:02d}:{state.second:02d}"
         case DateTimeState(epoch_seconds=seconds):
-            return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+            return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()
         case Event(event_type=event):
             return clean(event)
         case UpdateState(current_version=version):

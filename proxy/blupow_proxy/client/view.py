@@ -112,7 +112,7 @@ def _heading(name: str, cells: int) -> Text:
 
 
 def _line(row: Row, cells: int) -> Text:
-    value = _fit("–" if row.missing else row.shown, cells // 2 if cell_len(row.name) > cells // 3 else cells * 2 // 3)
+    value = _fit(row.shown, cells // 2 if cell_len(row.name) > cells // 3 else cells * 2 // 3)
     name = _fit(row.name, cells - cell_len(value) - 1)
     gap = " " * (cells - cell_len(name) - cell_len(value))
     dim = "dim" if row.category or row.missing else ""

@@ -5,7 +5,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from aioesphomeapi import APIClient, APIConnectionError, DeviceInfo, EntityInfo, EntityState
+from aioesphomeapi import DeviceInfo, EntityInfo, EntityState
+from aioesphomeapi.client import APIClient
+from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model_conversions import STATE_TYPE_TO_INFO_TYPE
 
 from .errors import ClientError, translate

@@ -42,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     """Show the device; 69 when it cannot be reached, 77 when the key is the trouble, 0 on Ctrl-C."""
     from blupow_proxy.client import KeyRefusedError, UnreachableError  # noqa: PLC0415 - takes 0.2 s to import
 
-    logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())  # our own line says what to do
     host, port = args.target
     key = args.key
     try:
@@ -57,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
         return _complain(str(error), os.EX_UNAVAILABLE)
     except KeyboardInterrupt:
         pass
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
     return os.EX_OK
 
 
@@ -93,10 +90,11 @@ def parse_key(text: str) -> str:
 
 
 async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bool) -> None:
-    """Show the device as asked; ClientError when it can't be read."""
+    """Show the device as asked, until Ctrl-C or once; ClientError when it can't be read."""
     from blupow_proxy.client import Watcher  # noqa: PLC0415
 
-    changes: "dict[tuple[str, str, str], Row]" = {}
+    logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())  # our own line says what to do
+    changes: dict[tuple[str, str, str], Row] = {}
     changed = asyncio.Event()
 
     def on_change(row: "Row | None") -> None:
@@ -104,23 +102,30 @@ async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bo
             changes[row.device, row.kind, row.key] = row
         changed.set()
 
+    async def in_pipe(watcher: "Watcher") -> None:
+        lines = [row.line for row in watcher.table().rows if row.kind != "button"]
+        while True:
+            changes.clear()
+            if lines:
+                print(*lines, sep="\n", flush=True)
+            if once:
+                return
+            await changed.wait()
+            changed.clear()
+            lines = [row.line for row in changes.values()]
+
     async with Watcher(host, port, key, on_change=on_change) as watcher:
         if not await watcher.wait_complete(COMPLETE_S):
             print("blupow-proxy watch: some entities have reported nothing yet", file=sys.stderr)
-        if as_json:
-            print(json.dumps(watcher.table().to_json(), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
-        elif sys.stdout.isatty():
-            await _on_terminal(watcher, once=once)
-        elif once:
-            print(*(row.line for row in watcher.table().rows if row.kind != "button"), sep="\n", flush=True)
-        else:
-            while True:
-                await changed.wait()
-                changed.clear()
-                lines = [row.line for row in changes.values()]
-                changes.clear()
-                if lines:
-                    print(*lines, sep="\n", flush=True)
+        try:
+            if as_json:
+                print(json.dumps(watcher.table().to_json(), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+            elif sys.stdout.isatty():
+                await _on_terminal(watcher, once=once)
+            else:
+                await in_pipe(watcher)
+        except BrokenPipeError:  # the reader has seen enough; the interpreter flushes once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:
