@@ -72,8 +72,8 @@ class UnitEntities:
 
     def relist(self) -> None:
         """List the entities anew, after the unit's profile has changed."""
-        self._node.remove_device(self._device)
-        self._node.add_device(self._device)
+        for entity in self._all():
+            self._node.remove(entity)
         self._add()
         self.publish()
 

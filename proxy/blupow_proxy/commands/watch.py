@@ -94,27 +94,8 @@ async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bo
     from blupow_proxy.client import Watcher  # noqa: PLC0415
 
     logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())  # our own line says what to do
-    changes: dict[tuple[str, str, str], Row] = {}
-    changed = asyncio.Event()
-
-    def on_change(row: "Row | None") -> None:
-        if row is not None:
-            changes[row.device, row.kind, row.key] = row
-        changed.set()
-
-    async def in_pipe(watcher: "Watcher") -> None:
-        lines = [row.line for row in watcher.table().rows if row.kind != "button"]
-        while True:
-            changes.clear()
-            if lines:
-                print(*lines, sep="\n", flush=True)
-            if once:
-                return
-            await changed.wait()
-            changed.clear()
-            lines = [row.line for row in changes.values()]
-
-    async with Watcher(host, port, key, on_change=on_change) as watcher:
+    changes = _Changes()
+    async with Watcher(host, port, key, on_change=changes.add) as watcher:
         if not await watcher.wait_complete(COMPLETE_S):
             print("blupow-proxy watch: some entities have reported nothing yet", file=sys.stderr)
         try:
@@ -123,9 +104,42 @@ async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bo
             elif sys.stdout.isatty():
                 await _on_terminal(watcher, once=once)
             else:
-                await in_pipe(watcher)
+                await _in_pipe(watcher, changes, once=once)
         except BrokenPipeError:  # the reader has seen enough; the interpreter flushes once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Changes:
+    """Rows that changed since they were last taken, each once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, str], Row] = {}
+        self._some = asyncio.Event()
+
+    def add(self, row: "Row | None") -> None:
+        if row is not None:
+            self._rows[row.device, row.kind, row.key] = row
+            self._some.set()
+
+    def clear(self) -> None:
+        self._rows.clear()
+        self._some.clear()
+
+    async def take(self) -> list["Row"]:
+        await self._some.wait()
+        rows = list(self._rows.values())
+        self.clear()
+        return rows
+
+
+async def _in_pipe(watcher: "Watcher", changes: _Changes, *, once: bool) -> None:
+    changes.clear()
+    rows = [row for row in watcher.table().rows if row.kind != "button"]
+    while True:
+        print(*(row.line for row in rows), sep="\n", flush=True)
+        if once:
+            return
+        rows = await changes.take()
 
 
 async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:

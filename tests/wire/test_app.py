@@ -1,0 +1,244 @@
+"""The whole proxy on simulated units, read by the real client."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aioesphomeapi import APIClient, BinarySensorState, EntityInfo, EntityState, SensorState, SwitchInfo
+
+from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
+from blupow_proxy.app import Outcome, Proxy, Surroundings
+from blupow_proxy.ble import link
+from blupow_proxy.poller import loop as poller_loop
+from blupow_proxy.renogy import register_map
+from blupow_proxy.simulator import VirtualRadio, demo_units
+from blupow_proxy.storage import Storage
+
+KEY = bytes(range(32))
+NAMES = ("Rover", "Charger", "Battery", "Inverter", "Shunt")
+FOUND_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses that real devices need, shorter."""
+    monkeypatch.setattr(link, "WAKE_S", 0.0)
+    monkeypatch.setattr(link, "QUIET_S", 0.1)
+
+
+def config(**changes) -> ProxyConfig:
+    units = demo_units()
+    defaults = {
+        "esphome": EsphomeConfig(name="shed", friendly_name="Shed", area="Garden"),
+        "api": ApiConfig(port=0, key=KEY),
+        "zeroconf": ZeroconfConfig(enabled=False),
+        "renogy": tuple(
+            UnitConfig(id=name.lower(), address=unit.address, name=name, load_switch=name == "Rover", area="Shed")
+            for name, unit in zip(NAMES, units, strict=True)
+        ),
+    }
+    return ProxyConfig(**defaults | changes)
+
+
+class Running:
+    def __init__(self, proxy: Proxy, radio: VirtualRadio) -> None:
+        self.proxy = proxy
+        self.radio = radio
+
+    async def client(self) -> APIClient:
+        client = APIClient(
+            "127.0.0.1", self.proxy.server.port, None, noise_psk="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+        )
+        await client.connect(login=True)
+        return client
+
+
+@asynccontextmanager
+async def running(folder: Path, settings: ProxyConfig | None = None) -> AsyncIterator[Running]:
+    units = demo_units()
+    for unit in units:
+        unit.latency_s = 0.0
+    async with VirtualRadio(units) as radio:
+        proxy = Proxy(
+            settings or config(), Surroundings(storage=Storage(folder), adapter=radio.adapter, host="127.0.0.1")
+        )
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve())
+        try:
+            yield Running(proxy, radio)
+        finally:
+            proxy.stop()
+            started = time.monotonic()
+            await serving
+            assert time.monotonic() - started < 3.0
+
+
+async def states_until(client: APIClient, condition: Callable[[dict[int, EntityState]], bool]) -> None:
+    """Subscribe and wait until the condition holds."""
+    states: dict[tuple[type, int, int], EntityState] = {}
+    done = asyncio.Event()
+
+    def received(state: EntityState) -> None:
+        states[type(state), state.device_id, state.key] = state
+        if condition(states):
+            done.set()
+
+    client.subscribe_states(received)
+    async with asyncio.timeout(FOUND_S):
+        await done.wait()
+
+
+def named(entities: list[EntityInfo], name: str, device_id: int = 0) -> EntityInfo:
+    (found,) = [e for e in entities if e.name == name and (not device_id or e.device_id == device_id)]
+    return found
+
+
+async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        info, entities, actions = await client.device_info_and_list_entities()
+        assert [device.name for device in info.devices] == list(NAMES)
+        assert {device.area_id for device in info.devices} == {info.areas[0].area_id}
+        assert [action.name for action in actions] == ["refresh", "capture_frames"]
+        assert info.project_name == "blupow.renogy-proxy"
+        assert len(entities) > 150
+        for device in info.devices:
+            mine = {entity.name for entity in entities if entity.device_id == device.device_id}
+            assert {"Link", "Link status", "Signal strength", "Last reading", "Release link"} <= mine
+        shunt = info.devices[4].device_id
+        volts = named(entities, "Battery voltage", shunt)
+        await states_until(
+            client, lambda states: 12 < getattr(states.get((SensorState, shunt, volts.key)), "state", 0) < 14.5
+        )
+        await client.disconnect()
+
+
+async def test_the_first_client_is_told_to_list_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        stopped = asyncio.Event()
+
+        async def on_stop(expected: bool) -> None:
+            assert expected
+            stopped.set()
+
+        client = APIClient(
+            "127.0.0.1", run.proxy.server.port, None, noise_psk="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+        )
+        await client.connect(on_stop=on_stop, login=True)
+        first, _ = await client.list_entities_services()
+        async with asyncio.timeout(FOUND_S):
+            await stopped.wait()
+        again = await run.client()
+        second, _ = await again.list_entities_services()
+        assert len(second) > len(first)
+        await again.disconnect()
+
+
+async def test_a_restart_lists_known_units_before_they_are_read(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        before, _ = await client.list_entities_services()
+        await client.disconnect()
+    async with running(tmp_path) as run:
+        client = await run.client()
+        after, _ = await client.list_entities_services()
+        assert {(e.device_id, e.key, type(e)) for e in after} >= {(e.device_id, e.key, type(e)) for e in before}
+        await client.disconnect()
+
+
+async def test_load_release_refresh_and_capture(tmp_path: Path) -> None:
+    rover = config().renogy[:1]
+    async with running(tmp_path, config(renogy=rover)) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        entities, actions = await client.list_entities_services()
+        load = named([e for e in entities if isinstance(e, SwitchInfo)], "Load")
+        status = named(entities, "Load status")
+        unit = run.radio.peripherals[rover[0].address].unit
+        assert unit.world.load_on
+        client.switch_command(load.key, False, device_id=load.device_id)
+        await states_until(
+            client,
+            lambda states: not getattr(states.get((BinarySensorState, status.device_id, status.key)), "state", True),
+        )
+        assert not unit.world.load_on
+
+        refresh, capture = actions
+        answer = await client.execute_service(refresh, {}, return_response=True)
+        assert json.loads(answer.response_data) == {"units": {"Rover": "refreshed"}}
+        answer = await client.execute_service(capture, {"unit": ""}, return_response=True)
+        captured = json.loads(answer.response_data)
+        assert captured["model"] == "RNG-CTRL-RVR40"
+        assert {frame["sent"] for frame in captured["frames"]} == {True, False}
+        answer = await client.execute_service(capture, {"unit": "nobody"}, return_response=True)
+        assert not answer.success
+        assert "Rover" in answer.error_message
+
+        release = named(entities, "Release link")
+        client.switch_command(release.key, True, device_id=release.device_id)
+        link_info = named(entities, "Link")
+        again = await run.client()
+        await states_until(
+            again,
+            lambda states: (
+                not getattr(states.get((BinarySensorState, link_info.device_id, link_info.key)), "state", True)
+            ),
+        )
+        assert run.proxy.pollers[0].released
+        assert run.proxy.pollers[0].link is None
+        await again.disconnect()
+        await client.disconnect()
+
+
+async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:
+    async with VirtualRadio([]) as radio:
+        proxy = Proxy(
+            config(renogy=()), Surroundings(storage=Storage(tmp_path), adapter=radio.adapter, host="127.0.0.1")
+        )
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve())
+        client = await Running(proxy, radio).client()
+        entities, _ = await client.list_entities_services()
+        client.button_command(named(entities, "Restart").key)
+        async with asyncio.timeout(5):
+            assert await serving is Outcome.RESTART
+
+
+async def test_a_part_that_breaks_down_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("blupow_proxy.app.FAILED_PAUSE_S", 0.01)
+    real = poller_loop.identify
+    broken = iter([True])
+
+    async def identify(*args, **kwargs):
+        if next(broken, False):
+            raise ZeroDivisionError
+        return await real(*args, **kwargs)
+
+    monkeypatch.setattr(poller_loop, "identify", identify)
+    with caplog.at_level(logging.ERROR):
+        async with running(tmp_path, config(renogy=config().renogy[:1])) as run, asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+    assert "Rover broke down (1 times)" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_no_unit_reaches_another(tmp_path: Path) -> None:
+    """Each unit's readings come from its own device: models and families are those of the peripherals."""
+    async with running(tmp_path) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        found = {unit.spec.name: unit.profile.family for unit in run.proxy.units}
+        assert list(found.values()) == ["controller", "dcc", "battery", "inverter", "shunt300"]
+        assert register_map(found["Rover"]).title.startswith("Rover")
