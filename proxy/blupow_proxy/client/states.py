@@ -102,10 +102,20 @@ def _text(info: EntityInfo, value: Raw) -> str:
             return f"{value:.{max(0, info.accuracy_decimals)}f}"
         case float():
             return f"{value:g}"
+        case str() if getattr(info, "device_class", "") == "timestamp":
+            return _local(value)
         case _ if isinstance(info, TextInfo) and info.mode is TextMode.PASSWORD:
             return "*" * 8
         case _:
             return str(value)
+
+
+def _local(text: str) -> str:
+    """Return an ISO 8601 instant in local time; anything else as it is."""
+    try:
+        return dt.datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return text
 
 
 def _rounded(number: float, decimals: int) -> Raw:

@@ -15,6 +15,7 @@ _GAP_CELLS: Final = 2
 _FRAME_LINES: Final = 3  # the title, the last line, and the one where the cursor stays
 _HEADING_LINES: Final = 2  # a device's name, and the blank line that parts it from the next
 _ORDER: Final = {"": 0, "diagnostic": 1, "config": 2}
+_CLASSES: Final = {"battery": 0, "power": 1, "voltage": 2, "current": 3}  # what people look at first
 _HIDDEN: Final = frozenset({"button"})  # a button has nothing to show
 _ALERT: Final = "bold red"
 _GOOD: Final = "green"
@@ -88,11 +89,22 @@ def _column(groups: Sequence[tuple[str, list[Row]]], cells: int, lines: int | No
             text.append(Text())
         text.append(_heading(name, cells))
         cut = len(rows) > limit
-        kept = rows[: max(0, limit - 1)] if cut else rows
+        kept = _foremost(rows, max(0, limit - 1)) if cut else rows
         text += [_line(row, cells) for row in kept]
         if cut:
             text.append(Text(f"+{len(rows) - len(kept)} more", style="dim italic"))
     return Text("\n").join(text)
+
+
+def _foremost(rows: Sequence[Row], count: int) -> list[Row]:
+    """Return the ``count`` rows that matter most, in their own order; those of a numbered series come later."""
+
+    def rank(i: int) -> tuple[bool, int, bool, int, int]:
+        row = rows[i]
+        category = _ORDER.get(row.category, len(_ORDER))
+        return row.disabled, category, row.name[-1:].isdigit(), _CLASSES.get(row.device_class, len(_CLASSES)), i
+
+    return [rows[i] for i in sorted(sorted(range(len(rows)), key=rank)[:count])]
 
 
 def _share(wanted: Sequence[int], lines: int) -> list[int]:

@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
-_BARS: Final = ((-60, "####"), (-70, "### "), (-80, "##  "), (-90, "#   "))  # dBm: from the next room to hardly at all
+_BARS: Final = ((-60, "▂▄▆█"), (-70, "▂▄▆ "), (-80, "▂▄  "), (-90, "▂   "))  # dBm: from the same room to hardly at all
+_REMEDY: Final = "; is there one (bluetoothctl list), is it on (bluetoothctl power on)?"
+_DEFAULT_S: Final = 8.0  # devices advertise about every second; a weak one is heard now and then
+_LONGEST_S: Final = 600.0
+_REDRAW_S: Final = 0.1
+_NAME_CHARACTERS: Final = 29  # what fits an advertisement
 _NOTHING: Final = (
-    "No Renogy device was heard. Is it on and within a few metres? Is the phone app closed? "
-    "A device that is connected to something else is silent."
+    "No Renogy device was heard. Is one on and within a few metres? Is the phone app closed (a device that is "
+    "connected is silent)? Is the right adapter in use (--adapter hci1)?"
 )
 
 
@@ -40,7 +46,9 @@ def add_parser(subparsers: _Subparsers) -> None:
         help="list the Renogy devices nearby",
         description="Listen for Renogy devices and list them with their address, signal and what they are.",
     )
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long to listen (default: 8)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=_DEFAULT_S, help=f"how long to listen (default: {_DEFAULT_S:g})"
+    )
     parser.add_argument("--adapter", help="such as hci0 (default: the first)")
     parser.add_argument("--demo", action="store_true", help="listen to simulated devices")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -49,30 +57,78 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was heard; 69 when the adapter can't listen."""
-    if sys.stderr.isatty():
-        print(f"Listening for {args.seconds:g} s ...", file=sys.stderr, flush=True)
+    search = _simulated(args.seconds) if args.demo else _nearby(args.adapter, args.seconds)
     try:
-        found = asyncio.run(_simulated(args.seconds) if args.demo else _nearby(args.adapter, args.seconds))
+        found = asyncio.run(_with_progress(search, args.seconds))
     except KeyboardInterrupt:
         return os.EX_OK
     except BleError as error:
-        print(f"blupow-proxy scan: {error}", file=sys.stderr)
+        print(f"blupow-proxy scan: {error}{_REMEDY}", file=sys.stderr)
         return os.EX_UNAVAILABLE
     if args.json:
-        print(json.dumps([_json(device) for device in found], ensure_ascii=False, indent=1))
+        print(json.dumps([_json(device) for device in found], ensure_ascii=False, indent=2))
     elif not found:
         print(_NOTHING)
-    for device in [] if args.json else found:
-        families = ", ".join(device.candidate.families)
-        print(
-            f"{device.address}  {_bar(device.rssi)} {device.rssi:>4} dBm  {device.name or '-':<20}  "
-            f"{device.candidate.label} ({families})"
-        )
+    elif sys.stdout.isatty():
+        _print_table(found)
+    else:
+        for device in found:
+            print(
+                f"{device.address}  {device.rssi:>4} dBm  {_name(device):<20}  {device.candidate.label} "
+                f"({_families(device)})"
+            )
     return os.EX_OK
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)  # argparse reports the ValueError
+    if not 0 < seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text}: more than 0, at most {_LONGEST_S:g}")
+    return seconds
+
+
+async def _with_progress(search: Coroutine[Any, Any, list[Found]], seconds: float) -> list[Found]:
+    if not sys.stderr.isatty():
+        return await search
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+        bar = progress.add_task("Listening", total=seconds)
+        listening = asyncio.ensure_future(search)
+        try:
+            while not (await asyncio.wait([listening], timeout=_REDRAW_S))[0]:
+                progress.update(bar, advance=_REDRAW_S, refresh=True)
+        finally:
+            listening.cancel()
+        return await listening
+
+
+def _print_table(found: list[Found]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    fixed = [Column(name, no_wrap=True) for name in ("Name", "Address", "", "dBm")]
+    table = Table(*fixed, "What it is", box=None, pad_edge=False)
+    for device in found:
+        what = Text.assemble(device.candidate.label, (f" ({_families(device)})", "dim"))
+        cells = (_name(device), device.address, _bar(device.rssi), str(device.rssi))
+        table.add_row(*(Text(cell) for cell in cells), what)
+    Console().print(table)
+
+
+def _families(device: Found) -> str:
+    return " or ".join(device.candidate.families)
+
+
+def _name(device: Found) -> str:
+    """Return the advertised name, fit for a terminal: anybody nearby may send anything."""
+    return "".join(c if c.isprintable() else " " for c in device.name or "-")[:_NAME_CHARACTERS]
+
+
 async def _nearby(adapter: str | None, seconds: float) -> list[Found]:
-    from blupow_proxy.ble import Adapter  # noqa: PLC0415 - the library takes a while
+    from blupow_proxy.ble import Adapter  # noqa: PLC0415 - bleak takes a while to import
 
     return await _listen(Adapter(adapter), seconds)
 

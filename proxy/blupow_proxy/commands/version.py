@@ -4,7 +4,10 @@ import argparse
 import json
 import os
 import platform
-from importlib.metadata import version
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
 from typing import Final
 
 from blupow_proxy import __version__
@@ -12,6 +15,7 @@ from blupow_proxy import __version__
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _PACKAGES: Final = ("bleak", "aioesphomeapi", "zeroconf")
+_BLUEZ_S: Final = 2.0  # it only prints its version, but may wait for a stuck bus
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -26,12 +30,35 @@ def run(args: argparse.Namespace) -> int:
     versions = {
         "blupow-proxy": __version__,
         "Python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
-        "system": platform.platform(),
+        **{package: _version(package) for package in _PACKAGES},
+        "platform": platform.platform(),
+        "BlueZ": _bluez(),
     }
     if args.json:
         print(json.dumps(versions))
     else:
         for name, value in versions.items():
-            print(f"{name:<14}{value}")
+            print(f"{name:<14}{value or 'not found'}")
     return os.EX_OK
+
+
+def _version(package: str) -> str | None:
+    try:
+        return distribution_version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _bluez() -> str | None:
+    """Return the version of BlueZ; None where there is none."""
+    command = shutil.which("bluetoothctl")
+    if command is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            [command, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_BLUEZ_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    words = done.stdout.decode(errors="replace").split()
+    return words[-1] if words else None
