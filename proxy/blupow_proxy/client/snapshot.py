@@ -28,7 +28,7 @@ class Row:
     @property
     def shown(self) -> str:
         """The value with its unit."""
-        return f"{self.text} {self.unit}".rstrip()
+        return self.text if self.missing else f"{self.text} {self.unit}".rstrip()
 
     @property
     def line(self) -> str:

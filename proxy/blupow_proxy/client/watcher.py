@@ -11,6 +11,7 @@ from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model_conversions import STATE_TYPE_TO_INFO_TYPE
 
 from .errors import ClientError, translate
+from .resolve import resolve
 from .snapshot import Group, Row, Snapshot
 from .states import clean, kind_of, read
 
@@ -27,7 +28,7 @@ type _Key = tuple[type[EntityInfo], int, int]
 class Watcher:
     """Connects on entry (ClientError when that fails) and again whenever the device went away.
 
-    ``on_change`` hears of each row that changed, and None when the connection came or went.
+    ``on_change`` hears of each row that changed, and None when the connection came, went, or could not be made again.
     """
 
     def __init__(
@@ -138,11 +139,16 @@ class Watcher:
         async def on_stop(_expected: bool) -> None:
             gone.set()
 
-        client = self._client = APIClient(
-            self.host, self.port, None, noise_psk=self._key, client_info="blupow-proxy watch", provide_time=False
-        )
         try:
             async with asyncio.timeout(self._connect_s):
+                client = self._client = APIClient(
+                    self.host,
+                    self.port,
+                    addresses=await resolve(self.host, self.port),
+                    noise_psk=self._key,
+                    client_info="blupow-proxy watch",
+                    provide_time=False,  # who only watches sets no clock
+                )
                 await client.connect(on_stop=on_stop, login=True, log_errors=False)
                 version = client.api_version
                 info, entities, _ = await client.device_info_and_list_entities()
@@ -178,8 +184,10 @@ class Watcher:
             while not self.connected:
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
-                with contextlib.suppress(ClientError):  # kept in ``failure``
+                try:
                     await self._connect()
+                except ClientError:  # kept in ``failure``
+                    self._report(None, connected=False)
 
     def _received(self, state: EntityState) -> None:
         kind: Any = STATE_TYPE_TO_INFO_TYPE.get(type(state))
