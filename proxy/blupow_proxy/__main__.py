@@ -1,13 +1,17 @@
 """Entry point of ``blupow-proxy`` and of ``python -m blupow_proxy``."""
 
+import os
 import sys
-
-from blupow_proxy import cli
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(cli.main(sys.argv[1:]))
+    try:
+        from blupow_proxy import cli  # noqa: PLC0415 - Ctrl-C may come while the libraries load
+
+        sys.exit(cli.main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(os.EX_OK)
 
 
 if __name__ == "__main__":

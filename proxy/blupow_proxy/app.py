@@ -109,7 +109,7 @@ class Proxy:
         await self.server.start()
         if self.config.zeroconf.enabled:
             self._announcer.port = self.server.port
-            await self._announcer.start()
+            self._spawn(self._announcer.start())
         self._entities.show_adapter(None)
         for unit in self.units:
             self._show(unit)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -39,12 +40,12 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo until Ctrl-C; 69 when it can't start."""
+    """Run the demo until Ctrl-C or SIGTERM; 69 when it can't start."""
     try:
         with tempfile.TemporaryDirectory(prefix="blupow-demo-") as folder:
             asyncio.run(_demo(args, Path(folder)))
-    except KeyboardInterrupt:
-        return os.EX_OK
+    except asyncio.CancelledError:
+        return os.EX_OK  # Ctrl-C or SIGTERM
     except (ProxyError, OSError) as error:
         print(f"blupow-proxy demo: {error}", file=sys.stderr)
         return os.EX_UNAVAILABLE
@@ -82,6 +83,10 @@ async def _demo(args: argparse.Namespace, folder: Path) -> None:
             for unit, name in zip(units, _NAMES, strict=True)
         ),
     )
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - inside asyncio.run
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     loopback = LOOPBACK if args.loopback else None
     async with VirtualRadio(units) as radio:
         around = Surroundings(

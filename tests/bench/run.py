@@ -1,0 +1,356 @@
+"""Measures ours beside real ESPHome, same client, same machine, in turns; the entry is script/bench."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from blupow_proxy.native_api import fnv1a_32
+from blupow_proxy.renogy import Family, Schedule, register_map
+
+ROOT = Path(__file__).parents[2]
+SERVE = Path(__file__).parent / "serve.py"
+KEYS = {"plain": None, "noise": b64encode(bytes(range(32))).decode()}  # the real device's own
+PORT = 16100
+REPLY_S = 0.22  # of the simulated units: median of captured ones
+BURST_SENSORS = 200  # changed in one pass, so that their messages leave in one write
+SESSIONS = 8
+ENTITIES = 500
+UNITS = 32
+READY_S = 90.0
+MATCH_S = 0.1  # a callback later than this belongs to another fragment
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import client  # noqa: E402 - both are beside this script
+import host  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    connects: int = 120
+    rounds: int = 3
+    segment_s: float = 2.0
+    starts: int = 5
+    fragments_s: float = 30.0
+    load_s: float = 30.0
+
+
+QUICK = Effort(connects=25, rounds=1, segment_s=1.0, starts=2, fragments_s=12.0, load_s=8.0)
+
+
+@dataclass
+class Row:
+    """One line of the table; ``met`` None is a figure without a target."""
+
+    name: str
+    ours: str
+    reference: str = ""
+    ratio: str = ""
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass
+class Report:
+    """All lines, printed as they come when there is no terminal."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, *values: Any, **named: Any) -> None:
+        self.rows.append(Row(*values, **named))
+
+    def compared(self, name: str, ours: float, theirs: float | None, unit: str, at_most: float) -> None:
+        ratio = None if theirs is None else ours / theirs
+        self.add(
+            name,
+            f"{ours:.2f} {unit}",
+            "not built" if theirs is None else f"{theirs:.2f} {unit}",
+            "" if ratio is None else f"{ratio:.2f}x",
+            f"<= {at_most:g}x",
+            None if ratio is None else ratio <= at_most,
+        )
+
+    def bounded(self, name: str, ours: float, unit: str, at_most: float, theirs: str = "") -> None:
+        self.add(name, f"{ours:.2f} {unit}", theirs, "", f"<= {at_most:g} {unit}", ours <= at_most)
+
+    def table(self) -> Table:
+        table = Table()
+        for heading in ("measured", "ours", "ESPHome", "ratio", "target", ""):
+            table.add_column(heading, overflow="fold")
+        verdicts = {None: "", True: "[green]met[/]", False: "[bold red]MISSED[/]"}
+        for row in self.rows:
+            table.add_row(row.name, row.ours, row.reference, row.ratio, row.target, verdicts[row.met])
+        return table
+
+
+class Ours:
+    """A server process of ours; ``result`` is what it reports at its end."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.result: dict[str, Any] = {}
+        self._process = subprocess.Popen(
+            [sys.executable, SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> int:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != "ready":
+            raise RuntimeError(self._process.communicate()[1])
+        return self._process.pid
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        output, errors = self._process.communicate(timeout=READY_S)
+        if self._process.returncode:
+            raise RuntimeError(errors)
+        self.result = json.loads(output)
+
+
+@contextlib.contextmanager
+def both(kind: str, sensors: int, reference: bool) -> Iterator[dict[str, client.Server]]:
+    """Ours and, when it is built, the real device."""
+    key = KEYS[kind]
+    with contextlib.ExitStack() as stack:
+        pid = stack.enter_context(Ours("node", str(PORT), key or "-", "--sensors", str(sensors)))
+        servers = {"ours": client.Server(PORT, key, pid)}
+        if reference:
+            process = stack.enter_context(host.device(kind))
+            servers["ESPHome"] = client.Server(host.PORTS[kind], key, process.pid)
+        yield servers
+
+
+async def connect_rows(report: Report, kind: str, effort: Effort, reference: bool) -> None:
+    with both(kind, 0, reference) as servers:
+        times: dict[str, list[float]] = {name: [] for name in servers}
+        latency: dict[str, list[float]] = {name: [] for name in servers}
+        for turn in range(effort.connects + 5):
+            for name, server in servers.items():
+                elapsed, entities = await client.connect_and_list(server)
+                assert entities == 20, f"{name} lists {entities} entities"
+                if turn >= 5:  # the first warm up
+                    times[name].append(elapsed)
+        for _ in range(2 * effort.rounds):
+            for name, server in servers.items():
+                latency[name] += await client.latencies(server, effort.segment_s)
+    theirs = times.get("ESPHome")
+    report.compared(
+        f"connect + info + list of 20, p50 ({kind})",
+        client.p50(times["ours"]),
+        None if theirs is None else client.p50(theirs),
+        "ms",
+        0.25,
+    )
+    theirs = latency.get("ESPHome")
+    report.compared(
+        f"state to callback, p50 ({kind})",
+        client.p50(latency["ours"]),
+        None if theirs is None else client.p50(theirs),
+        "ms",
+        1.2,
+    )
+    report.add(
+        f"state to callback, p99 ({kind})",
+        f"{client.p99(latency['ours']):.2f} ms",
+        "" if theirs is None else f"{client.p99(theirs):.2f} ms",
+        "" if theirs is None else f"{client.p99(latency['ours']) / client.p99(theirs):.2f}x",
+    )
+
+
+async def burst_rows(report: Report, kind: str, at_most_us: float, effort: Effort, reference: bool) -> None:
+    with both(kind, BURST_SENSORS, reference) as servers:
+        bursts = {name: client.Burst() for name in servers}
+        for _ in range(effort.rounds):
+            for name, server in servers.items():
+                await client.burst(server, effort.segment_s, bursts[name])
+    ours, theirs = bursts["ours"], bursts.get("ESPHome")
+    rate, core = median(ours.rates), median(ours.client_cores)
+    ratio = None if theirs is None else rate / median(theirs.rates)
+    report.add(
+        f"SensorState/s end to end ({kind})",
+        f"{rate:,.0f} (client {core:.2f} core)",
+        "not built"
+        if theirs is None
+        else f"{median(theirs.rates):,.0f} (client {median(theirs.client_cores):.2f} core)",
+        "" if ratio is None else f"{ratio:.2f}x",
+        ">= 0.9x or client >= 0.95 core",
+        met=core >= 0.95 or (None if ratio is None else ratio >= 0.9),
+    )
+    report.bounded(
+        f"server CPU per SensorState ({kind})",
+        median(ours.server_us),
+        "us",
+        at_most_us,
+        "" if theirs is None else f"{median(theirs.server_us):.2f} us",
+    )
+
+
+def rss_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
+
+
+async def process_rows(report: Report, effort: Effort) -> None:
+    """The command as users run it, with one unit that is not there."""
+    starts: list[float] = []
+    rss: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "proxy.yaml"
+        file.write_text(
+            f"esphome:\n  name: bench\n  friendly_name: Bench\napi:\n  port: {PORT}\n  encryption:\n"
+            f'    key: "{KEYS["noise"]}"\nrenogy:\n  - address: "C4:D3:6A:00:00:01"\n    name: Rover\n'
+        )
+        for _ in range(effort.starts):
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "blupow_proxy", "run", file, "--state-dir", folder],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                host.wait_until_listening(PORT, process)
+                starts.append(time.perf_counter() - began)
+                server = client.Server(PORT, KEYS["noise"], process.pid)
+                await client.connect_and_list(server)
+                maps = Path(f"/proc/{process.pid}/maps").read_text()
+                await asyncio.sleep(1)
+                assert maps
+                rss.append(rss_mib(process.pid))
+            finally:
+                process.terminate()
+                process.wait()
+    report.bounded("start to listening", median(starts), "s", 1.2)
+    report.bounded("RSS, bleak loaded, after a client's visit", median(rss), "MiB", 58)
+
+
+async def live_rows(report: Report, effort: Effort) -> None:
+    """The whole proxy, one simulated unit of each family, polled without a pause."""
+    ours = Ours("proxy", str(PORT), "-", "--interval", "0.05", "--speed", "3600")
+    with ours as pid:
+        callbacks = await client.device_callbacks(client.Server(PORT, None, pid), effort.fragments_s)
+    frames: list[tuple[int, float, bool, str]] = [tuple(frame) for frame in ours.result["frames"]]
+    delays = fragment_delays(frames, callbacks)
+    report.bounded(f"last fragment to callback, p50 of {len(delays)}", client.p50(delays), "ms", 1.0)
+    report.add("last fragment to callback, p99", f"{client.p99(delays):.2f} ms")
+    started = callbacks[0][0]
+    for number, family in enumerate(ours.result["families"]):
+        blocks = [block for block in register_map(Family(family)).blocks if block.schedule is Schedule.POLL]
+        if not blocks:
+            continue  # a shunt is not polled
+        requests = [
+            at for unit, at, sent, data in frames if unit == number and sent and reads(data, blocks[0].register)
+        ]
+        requests = [at for at in requests if at >= started]
+        cycles = [after - before for before, after in zip(requests, requests[1:], strict=False)]
+        ideal = len(blocks) * (REPLY_S + register_map(Family(family)).gap_s)
+        ratio = median(cycles) / ideal
+        report.add(
+            f"live cycle of {len(blocks)} blocks, {len(cycles)} times ({family})",
+            f"{median(cycles):.3f} s",
+            f"({ideal:.2f} s: replies and gaps)",
+            f"{ratio:.2f}x",
+            "<= 1.1x",
+            ratio <= 1.1,
+        )
+
+
+def reads(request: str, register: int) -> bool:
+    return int(request[4:8], 16) == register
+
+
+def fragment_delays(frames: list[tuple[int, float, bool, str]], callbacks: list[tuple[float, int]]) -> list[float]:
+    """Return milliseconds from each reply's last fragment to the first state of its unit."""
+    delays: list[float] = []
+    for number in {frame[0] for frame in frames}:
+        device = fnv1a_32(f"unit_{number}")
+        arrived = [at for at, device_id in callbacks if device_id == device]
+        mine = [frame for frame in frames if frame[0] == number]
+        for (_, at, sent, _), following in zip(mine, mine[1:], strict=False):
+            last = not sent and (following[2] or following[1] - at > MATCH_S)
+            first = next((moment for moment in arrived if moment >= at), None)
+            if last and first is not None and first - at < MATCH_S:
+                delays.append((first - at) * 1000)
+    return delays
+
+
+async def load_rows(report: Report, effort: Effort) -> None:
+    """Eight sessions, 500 entities, 32 units that are read each half second."""
+    ours = Ours(
+        *("proxy", str(PORT), KEYS["noise"] or "-", "--units", str(UNITS), "--sensors", str(ENTITIES)),
+    )
+    with ours as pid:
+        taken = await client.many_sessions(client.Server(PORT, KEYS["noise"], pid), SESSIONS, effort.load_s)
+    unsent, tasks = ours.result["unsent"], ours.result["tasks"]
+    third = max(len(tasks) // 3, 1)
+    grown = max(tasks[-third:]) - max(tasks[:third])
+    even = min(taken["counts"]) > 0.98 * max(taken["counts"])
+    report.add(
+        f"{SESSIONS} sessions x {ours.result['entities']} entities, {UNITS} units: unsent, tasks",
+        f"{max(unsent)} bytes at most, {max(tasks[:third])} -> {max(tasks[-third:])} tasks",
+        target="no queue grows",
+        met=max(unsent) < 64 * 1024 and grown <= SESSIONS and even,
+    )
+    report.add(
+        "its CPU, simulated units and their radio included",
+        f"{taken['core']:.2f} core at {taken['rate']:,.0f} states/s",
+    )
+
+
+async def measure(effort: Effort, reference: bool, console: Console) -> Report:
+    report = Report()
+    for kind, at_most_us in (("plain", 4.0), ("noise", 5.0)):
+        console.print(f"bench: {kind} ...")
+        await connect_rows(report, kind, effort, reference)
+        await burst_rows(report, kind, at_most_us, effort, reference)
+    console.print("bench: start and memory ...")
+    await process_rows(report, effort)
+    console.print("bench: simulated units ...")
+    await live_rows(report, effort)
+    await load_rows(report, effort)
+    return report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a short run: coarse figures")
+    args = parser.parse_args()
+    progress = Console(stderr=True)
+    reference = True
+    try:
+        host.isolate()
+        host.check_built()
+    except host.UnavailableError as error:
+        progress.print(f"bench: without real ESPHome: {error}")
+        reference = False
+    report = asyncio.run(measure(QUICK if args.quick else Effort(), reference, progress))
+    width = None if sys.stdout.isatty() else 150
+    Console(width=width).print(report.table())
+    missed = [row for row in report.rows if row.met is False]
+    if not reference:
+        print("Nothing was compared: real ESPHome is not built, or there is no network of its own for it.")
+    print(f"{len(missed)} of {sum(row.met is not None for row in report.rows)} targets missed")
+    return 1 if missed or not reference else os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
