@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -210,37 +210,45 @@ def rss_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+@contextlib.contextmanager
+def command(folder: Path) -> Iterator[tuple[int, float]]:
+    """The command as users run it, with one unit that is not there; its pid, and how long it took to listen."""
+    file = folder / "proxy.yaml"
+    file.write_text(
+        f"esphome:\n  name: bench\n  friendly_name: Bench\napi:\n  port: {PORT}\n  encryption:\n"
+        f'    key: "{KEYS["noise"]}"\nrenogy:\n  - address: "C4:D3:6A:00:00:01"\n    name: Rover\n'
+    )
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blupow_proxy", "run", file, "--state-dir", folder],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        host.wait_until_listening(PORT, process)
+        yield process.pid, time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
 async def process_rows(report: Report, effort: Effort) -> None:
-    """The command as users run it, with one unit that is not there."""
     starts: list[float] = []
     rss: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "proxy.yaml"
-        file.write_text(
-            f"esphome:\n  name: bench\n  friendly_name: Bench\napi:\n  port: {PORT}\n  encryption:\n"
-            f'    key: "{KEYS["noise"]}"\nrenogy:\n  - address: "C4:D3:6A:00:00:01"\n    name: Rover\n'
-        )
         for _ in range(effort.starts):
-            began = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "blupow_proxy", "run", file, "--state-dir", folder],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                host.wait_until_listening(PORT, process)
-                starts.append(time.perf_counter() - began)
-                server = client.Server(PORT, KEYS["noise"], process.pid)
-                await client.connect_and_list(server)
-                maps = Path(f"/proc/{process.pid}/maps").read_text()
-                await asyncio.sleep(1)
-                assert maps
-                rss.append(rss_mib(process.pid))
-            finally:
-                process.terminate()
-                process.wait()
+            with command(Path(folder)) as (pid, took):
+                starts.append(took)
+                await client.connect_and_list(client.Server(PORT, KEYS["noise"], pid))
+                await asyncio.sleep(1)  # for the unit to be looked for once
+                assert mapped(pid, "dbus_fast"), "bleak's backend is not loaded: there is less in memory than usual"
+                rss.append(rss_mib(pid))
     report.bounded("start to listening", median(starts), "s", 1.2)
-    report.bounded("RSS, bleak loaded, after a client's visit", median(rss), "MiB", 58)
+    report.bounded("RSS of run, bleak loaded, after a client's visit", median(rss), "MiB", 58)
+
+
+def mapped(pid: int, library: str) -> bool:
+    return library in Path(f"/proc/{pid}/maps").read_text()
 
 
 async def live_rows(report: Report, effort: Effort) -> None:
@@ -261,7 +269,7 @@ async def live_rows(report: Report, effort: Effort) -> None:
             at for unit, at, sent, data in frames if unit == number and sent and reads(data, blocks[0].register)
         ]
         requests = [at for at in requests if at >= started]
-        cycles = [after - before for before, after in zip(requests, requests[1:], strict=False)]
+        cycles = [after - before for before, after in pairwise(requests)]
         ideal = len(blocks) * (REPLY_S + register_map(Family(family)).gap_s)
         ratio = median(cycles) / ideal
         report.add(
@@ -285,7 +293,7 @@ def fragment_delays(frames: list[tuple[int, float, bool, str]], callbacks: list[
         device = fnv1a_32(f"unit_{number}")
         arrived = [at for at, device_id in callbacks if device_id == device]
         mine = [frame for frame in frames if frame[0] == number]
-        for (_, at, sent, _), following in zip(mine, mine[1:], strict=False):
+        for (_, at, sent, _), following in pairwise(mine):
             last = not sent and (following[2] or following[1] - at > MATCH_S)
             first = next((moment for moment in arrived if moment >= at), None)
             if last and first is not None and first - at < MATCH_S:

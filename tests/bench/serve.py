@@ -100,13 +100,11 @@ class Watch:
             self.tasks.append(len(asyncio.all_tasks()))
 
 
-async def publish_clock(node: Node, clock: Entity) -> None:
+def publish_clock(node: Node, clock: Entity, due: float) -> None:
+    """Publish the time now and each time it is due."""
     loop = asyncio.get_running_loop()
-    due = loop.time()
-    while True:
-        node.set_state(clock, float(time.monotonic_ns() // 1000 % CLOCK_RANGE))
-        due += CLOCK_S
-        await asyncio.sleep(max(due - loop.time(), 0))
+    node.set_state(clock, float(time.monotonic_ns() // 1000 % CLOCK_RANGE))
+    loop.call_at(due + CLOCK_S, publish_clock, node, clock, due + CLOCK_S)
 
 
 async def publish_all(node: Node, sensors: list[Entity]) -> None:
@@ -178,11 +176,11 @@ async def serve_node(args: argparse.Namespace, folder: Path, key: bytes | None) 
     burst = Burst(node, sensors or [entities["Burst"]])
     server.on_command = burst.command
     await server.start()
-    tasks = [asyncio.create_task(burst.run()), asyncio.create_task(publish_clock(node, entities["Clock"]))]
+    bursting = asyncio.create_task(burst.run())
+    publish_clock(node, entities["Clock"], asyncio.get_running_loop().time())
     print("ready", flush=True)
     await stop.wait()
-    for task in tasks:
-        task.cancel()
+    bursting.cancel()
     await server.stop()
     return {}
 
