@@ -12,6 +12,7 @@ from .model import (
     ZeroconfConfig,
 )
 from .redact import HIDDEN, to_yaml
+from .tree import secrets_exposed
 
 __all__ = [
     "HIDDEN",
@@ -25,5 +26,6 @@ __all__ = [
     "UnitConfig",
     "ZeroconfConfig",
     "load_config",
+    "secrets_exposed",
     "to_yaml",
 ]

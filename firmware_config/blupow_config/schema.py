@@ -78,8 +78,7 @@ SCHEMA: Final = Schema(
 
 _PLAIN_WORDS: Final = {
     "required key not provided": "is required",
-    "expected a dictionary": "expected options below it",
-    "expected a list": "expected a list",
+    "expected a mapping": "expected options below it",
 }
 
 

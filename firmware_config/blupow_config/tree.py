@@ -27,9 +27,6 @@ class Secret(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return "Secret(...)"
-
 
 class Tree:
     """A parsed file: ``content`` in plain types, ``error`` for a mistake at a path of it."""
@@ -123,10 +120,10 @@ def dotted(path: Path_) -> str:
     return ".".join(map(str, path))
 
 
-def readable_by_others(path: Path) -> bool:
+def secrets_exposed(path: Path) -> bool:
     """Return whether other users of this machine can read the secrets beside ``path``."""
     secrets = path.parent / SECRETS_FILE
-    return secrets.exists() and bool(secrets.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    return secrets.exists() and bool(secrets.stat().st_mode & stat.S_IROTH)
 
 
 def _parse(path: Path) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from blupow_config import ConfigErrors, ProxyConfig, load_config
+from blupow_config import ConfigErrors, ProxyConfig, load_config, secrets_exposed
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         return os.EX_CONFIG
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
+    if secrets_exposed(args.file):
+        logging.getLogger(__name__).warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
     restart, code = asyncio.run(_serve(config, args.file, args.state_dir))
     if restart:
         # a new process: nothing of what went wrong in this one is left

@@ -1,0 +1,273 @@
+from base64 import b64encode
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from yaml import safe_dump
+
+from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, secrets_exposed, to_yaml
+
+KEY = b64encode(bytes(range(32))).decode()
+BASE = "esphome: {name: shed}\n"
+UNIT = BASE + "renogy:\n  - address: C4:D3:6A:00:00:01\n    name: Rover\n    "
+
+
+def write(folder: Path, text: str, secrets: str | None = None) -> Path:
+    path = folder / "proxy.yaml"
+    path.write_text(text)
+    if secrets is not None:
+        (folder / "secrets.yaml").write_text(secrets)
+    return path
+
+
+def mistakes(folder: Path, text: str, secrets: str | None = None) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(write(folder, text, secrets))
+    return [str(error).removeprefix(f"{folder}/proxy.yaml").removeprefix(":") for error in caught.value.errors]
+
+
+def test_the_least_that_is_needed(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "esphome:\n  name: solar-shed\n"))
+    assert config.esphome.friendly_name == "Solar shed"
+    assert (config.api.port, config.api.encryption, config.api.key) == (6053, True, None)
+    assert config.zeroconf == ZeroconfConfig(enabled=True, esphome="auto")
+    assert config.logger.level == "INFO"
+    assert config.renogy == ()
+
+
+def test_everything(tmp_path: Path) -> None:
+    text = """
+esphome: {name: shed, friendly_name: My shed, area: Garden}
+api: {port: 6054, encryption: {key: !secret api_key}}
+bluetooth: {adapter: hci1}
+zeroconf: {disabled: yes, esphome: never}
+logger: {level: debug}
+renogy:
+  - {address: c4-d3-6a-00-00-01, name: Rover, family: Controller, load_switch: on, update_interval: 500ms}
+  - {address: C4:D3:6A:00:00:02, name: Left, modbus_address: 0x30, variant: hub, id: left, area: Van}
+  - {address: C4:D3:6A:00:00:02, name: Right, modbus_address: 49, update_interval: 1min}
+"""
+    config = load_config(write(tmp_path, text, f"api_key: {KEY}\n"))
+    assert config.api.key == bytes(range(32))
+    assert config.bluetooth.adapter == "hci1"
+    assert config.zeroconf == ZeroconfConfig(enabled=False, esphome="never")
+    assert config.logger.level == "DEBUG"
+    assert config.renogy == (
+        UnitConfig(
+            id="renogy_c4d36a000001",
+            address="C4:D3:6A:00:00:01",
+            name="Rover",
+            family="controller",
+            load_switch=True,
+            update_interval_s=0.5,
+        ),
+        UnitConfig(id="left", address="C4:D3:6A:00:00:02", name="Left", modbus_address=48, variant="hub", area="Van"),
+        UnitConfig(
+            id="renogy_c4d36a000002_49",
+            address="C4:D3:6A:00:00:02",
+            name="Right",
+            modbus_address=49,
+            update_interval_s=60.0,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("encryption", "expected"),
+    [
+        ("encryption:", (True, None)),
+        ("encryption: {}", (True, None)),
+        ("encryption: true", (True, None)),
+        ("encryption: false", (False, None)),
+        (f"encryption: {{key: {KEY}}}", (True, bytes(range(32)))),
+    ],
+)
+def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes | None]) -> None:
+    config = load_config(write(tmp_path, f"{BASE}api:\n  {encryption}\n"))
+    assert (config.api.encryption, config.api.key) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [" empty: start with `esphome:` and a `name:` in it"]),
+        ("- a\n", [" expected options, as `esphome:`"]),
+        ("just text\n", [" expected options, as `esphome:`"]),
+        ("esphome: {name: a\nb: [\n", [" not valid YAML"]),
+        ("esphome:\n  name: a\n  name: b\n", ["3:3: not valid YAML: duplicate mapping key: name"]),
+        ("esphome:\n\tname: a\n", [" not valid YAML"]),
+        ("api:\n", ["1:1: esphome: is required"]),
+        ("esphome:\n", ["1:1: esphome: expected options below it"]),
+        ("esphome: shed\n", ["1:10: esphome: expected options below it"]),
+        ("esphome: {}\n", ["1:1: esphome.name: is required"]),
+        ("esphome:\n  name: Solar Shed\n", ["2:9: esphome.name: use lower-case letters, digits and hyphens", "'solar-shed'"]),
+        ("esphome:\n  name: -a-\n", ["2:9: esphome.name: use lower-case", "'a'"]),
+        ("esphome:\n  name: ___\n", ["2:9: esphome.name: use lower-case"]),
+        (f"esphome:\n  name: {'a' * 32}\n", ["2:9: esphome.name: use lower-case", "at most 31"]),
+        ("esphome:\n  name: 5\n", ["2:9: esphome.name: expected a text"]),
+        ("esphome:\n  name: ''\n", ["2:9: esphome.name: is empty"]),
+        ("esphome:\n  name:\n", ["2:3: esphome.name: is empty"]),
+        ("esphome:\n  name: [a]\n", ["2:9: esphome.name: expected a text"]),
+        ("esphome:\n  name: a\n  frendly_name: b\n", ["3:3: esphome.frendly_name: not a valid option", "'friendly_name'"]),
+        (BASE + "apy:\n  port: 1\n", ["2:1: apy: not a valid option"]),
+        (BASE + "api:\n  port: 0\n", ["3:9: api.port: expected a whole number from 1 to 65535"]),
+        (BASE + "api:\n  port: 70000\n", ["3:9: api.port: expected a whole number"]),
+        (BASE + "api:\n  port: abc\n", ["3:9: api.port: expected a whole number"]),
+        (BASE + "api:\n  port: 1.5\n", ["3:9: api.port: expected a whole number"]),
+        (BASE + "api:\n  port: true\n", ["3:3: api.port: expected a whole number"]),
+        (BASE + "api: 6053\n", ["2:6: api: expected options below it"]),
+        (BASE + "api:\n  encryption: maybe\n", ["3:15: api.encryption: expected `key: ...` below it, or false"]),
+        (BASE + "api:\n  encryption:\n    key: abc\n", ["4:10: api.encryption.key: expected a key of 32 bytes"]),
+        (BASE + "api:\n  encryption:\n    key: 5\n", ["4:10: api.encryption.key: expected a key of 32 bytes"]),
+        (BASE + f"api:\n  encryption:\n    key: {b64encode(bytes(32)).decode()}\n", ["4:10: api.encryption.key: expected a key"]),
+        (BASE + "api:\n  encryption:\n    keys: x\n", ["4:5: api.encryption.keys: not a valid option", "'key'"]),
+        (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
+        (BASE + "api:\n  port: !env_var PORT\n", ["3:3: api.port: !env_var is not understood here"]),
+        (BASE + "bluetooth:\n  adapter: [1]\n", ["3:12: bluetooth.adapter: expected a text"]),
+        (BASE + "zeroconf:\n  esphome: sometimes\n", ["3:12: zeroconf.esphome: expected one of auto, always, never"]),
+        (BASE + "zeroconf:\n  disabled: 3\n", ["3:13: zeroconf.disabled: expected true or false"]),
+        (BASE + "logger:\n  level: INF\n", ["3:10: logger.level: expected one of NONE", "did you mean 'INFO'?"]),
+        (BASE + "renogy: 5\n", ["2:9: renogy: expected a list"]),
+        (BASE + "renogy:\n  address: C4:D3:6A:00:00:01\n", ["2:1: renogy: expected a list: start each unit with `- address:`"]),
+        (BASE + "renogy:\n  - 5\n", ["3:5: renogy.0: expected options below it"]),
+        (BASE + "renogy:\n  - name: a\n", ["3:5: renogy.0.address: is required"]),
+        (BASE + "renogy:\n  - address: C4:D3:6A:00:00:01\n", ["3:5: renogy.0.name: is required"]),
+        (BASE + "renogy:\n  - address: C4:D3:6A:00:00\n    name: a\n", ["3:14: renogy.0.address: expected a Bluetooth address"]),
+        (UNIT + "family: inverterr\n", ["5:13: renogy.0.family: expected one of auto", "did you mean 'inverter'?"]),
+        (UNIT + "update_interval: 2\n", ["5:22: renogy.0.update_interval: expected a time with its unit"]),
+        (UNIT + "update_interval: 2 lightyears\n", ["5:22: renogy.0.update_interval: expected a time with its unit"]),
+        (UNIT + "update_interval: 100ms\n", ["5:22: renogy.0.update_interval: expected a time from 500ms to 1h"]),
+        (UNIT + "update_interval: 2h\n", ["5:22: renogy.0.update_interval: expected a time from 500ms to 1h"]),
+        (UNIT + "modbus_address: 248\n", ["5:21: renogy.0.modbus_address: expected a whole number from 1 to 247"]),
+        (UNIT + "load_switch: perhaps\n", ["5:18: renogy.0.load_switch: expected true or false"]),
+        (UNIT + "family: inverter\n    load_switch: true\n", ["6:5: renogy.0.load_switch: only a controller has a load output"]),
+        (UNIT + "family: dcc\n    variant: pro\n", ["6:14: renogy.0.variant: only batteries have variants"]),
+        (UNIT + "id: 5 a\n", ["5:9: renogy.0.id: an id has letters, digits and underscores"]),
+        (UNIT + "yes: 1\n    1: 2\n", ["5:5: renogy.0.yes: not a valid option", "1 is not a word"]),
+        (UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n", ["6:14: renogy.1.address: renogy.0 is the same unit"]),
+        (
+            UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n    modbus_address: 3\n",
+            ["6:14: renogy.1.address: renogy.0 is behind the same Bluetooth module"],
+        ),
+        (UNIT + "\n  - address: C4:D3:6A:00:00:02\n    name: Rover\n", ["7:11: renogy.1.name: 'Rover' is taken by renogy.0"]),
+        (
+            UNIT + "id: a\n  - address: C4:D3:6A:00:00:02\n    name: B\n    id: a\n",
+            ["8:9: renogy.1.id: 'a' is taken by renogy.0"],
+        ),
+    ],
+)  # fmt: skip
+def test_one_mistake(tmp_path: Path, text: str, expected: list[str]) -> None:
+    found = mistakes(tmp_path, text)
+    for part in expected:
+        assert any(part in mistake for mistake in found), found
+    if expected[0][0].isdigit() and "is not a word" not in expected[-1]:
+        assert len(found) == 1
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = """esphome:
+  name: Solar Shed
+api:
+  port: 70000
+  encryption: {key: !secret nope}
+logger: {level: INF}
+renogy:
+  - address: x
+    name: a
+"""
+    found = mistakes(tmp_path, text)
+    assert [mistake.split(": ")[1] for mistake in found] == [
+        "esphome.name",
+        "api.port",
+        "api.encryption.key",
+        "logger.level",
+        "renogy.0.address",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00\n", b"esphome: {name: \xc3\x28}\n"])
+def test_bytes_that_are_no_text(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "proxy.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigErrors):
+        load_config(path)
+
+
+def test_files_that_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors, match="no such file"):
+        load_config(tmp_path / "gone.yaml")
+    with pytest.raises(ConfigErrors, match="is a directory"):
+        load_config(tmp_path)
+    large = tmp_path / "large.yaml"
+    large.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(ConfigErrors, match="too large"):
+        load_config(large)
+
+
+@pytest.mark.parametrize("secrets", ["api_key: [\n", "- a\n", "other: x\n"])
+def test_secrets_that_do_not_help(tmp_path: Path, secrets: str) -> None:
+    found = mistakes(tmp_path, BASE + "api: {encryption: {key: !secret api_key}}\n", secrets)
+    assert any("there is no secret 'api_key'" in mistake for mistake in found)
+
+
+def test_a_secret_never_shows(tmp_path: Path) -> None:
+    text = BASE + "api: {port: !secret s, encryption: {key: !secret s}}\nrenogy: [{address: !secret s, name: a}]\n"
+    found = "\n".join(mistakes(tmp_path, text, "s: hunter2-hunter2\n"))
+    assert "hunter2" not in found
+    config = load_config(write(tmp_path, BASE + "api: {encryption: {key: !secret s}}\n", f"s: {KEY}\n"))
+    assert KEY not in to_yaml(config)
+    assert "<hidden>" in to_yaml(config)
+    assert KEY in to_yaml(config, show_secrets=True)
+    assert "key=" not in repr(config.api)
+
+
+def test_what_is_printed_is_the_same_configuration(tmp_path: Path) -> None:
+    text = (
+        UNIT + f"load_switch: true\n    area: Van\napi: {{encryption: {{key: {KEY}}}}}\nbluetooth: {{adapter: hci1}}\n"
+    )
+    config = load_config(write(tmp_path, text))
+    again = load_config(write(tmp_path, to_yaml(config, show_secrets=True)))
+    assert again == config
+    plain: ProxyConfig = load_config(write(tmp_path, BASE + "api: {encryption: false}\n"))
+    assert load_config(write(tmp_path, to_yaml(plain))) == plain
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+OPTIONS = st.sampled_from(
+    ["esphome", "api", "bluetooth", "zeroconf", "logger", "renogy", "name", "address", "key", "encryption", "port"]
+)
+TREES = st.dictionaries(OPTIONS, JSON | st.dictionaries(OPTIONS, JSON, max_size=3) | st.lists(
+    st.dictionaries(OPTIONS, JSON, max_size=3), max_size=2), max_size=4)  # fmt: skip
+
+
+@given(tree=TREES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_tree_is_a_configuration_or_mistakes(tmp_path: Path, tree: object) -> None:
+    path = tmp_path / "proxy.yaml"
+    path.write_text(safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    with suppress(ConfigErrors):
+        load_config(path)
+
+
+@given(text=st.text(alphabet="ab:-[]{}!&*|>'\"#%@`, \n\t?", max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_text_is_a_configuration_or_mistakes(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigErrors):
+        load_config(write(tmp_path, text))
+
+
+def test_secrets_that_others_can_read(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE)
+    assert not secrets_exposed(path)
+    secrets = tmp_path / "secrets.yaml"
+    secrets.write_text("a: b")
+    secrets.chmod(0o640)
+    assert not secrets_exposed(path)
+    secrets.chmod(0o644)
+    assert secrets_exposed(path)
