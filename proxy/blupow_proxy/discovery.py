@@ -57,6 +57,7 @@ class Announcer:
         self._on_renamed = on_renamed
         self._zeroconf: AsyncZeroconf | None = None
         self._announced: dict[str, ServiceInfo] = {}
+        self._addresses: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._warned = False
         self._lock = asyncio.Lock()
@@ -92,6 +93,7 @@ class Announcer:
                 _LOGGER.info("A companion is connected: the ESPHome device is no longer announced")
 
     async def _announce(self) -> None:
+        self._addresses = _addresses(self._interfaces)
         try:
             self._zeroconf = AsyncZeroconf(
                 interfaces=InterfaceChoice.All if self._interfaces is None else list(self._interfaces),
@@ -108,12 +110,14 @@ class Announcer:
         """Register under the first name that nobody else has."""
         for number in range(1, NAMES + 1):
             self.name = self._info.name if number == 1 else _numbered(self._info.name, number)
-            try:
-                for kind in self._types():
-                    await self._register_type(kind)
-            except NonUniqueNameException:
+            # at once: each takes a second, and clients wait for the one or the other
+            outcomes = await asyncio.gather(*map(self._register_type, self._types()), return_exceptions=True)
+            failures = [outcome for outcome in outcomes if outcome is not None]
+            if any(isinstance(failure, NonUniqueNameException) for failure in failures):
                 await self._unregister()
                 continue
+            if failures:
+                raise failures[0]
             if number > 1:
                 _LOGGER.warning("The name %s is taken on this network: using %s", self._info.name, self.name)
                 self._on_renamed(self.name)
@@ -144,15 +148,14 @@ class Announcer:
 
     async def _follow(self) -> None:
         """Announce new addresses; announce at all once there is a network."""
-        known = _addresses(self._interfaces)
         while True:
             await asyncio.sleep(RETRY_S if self._zeroconf is None else ADDRESSES_S)
             async with self._lock:
                 try:
                     if self._zeroconf is None:
                         await self._announce()
-                    elif (current := _addresses(self._interfaces)) != known:
-                        known = current
+                    elif (current := _addresses(self._interfaces)) != self._addresses:
+                        self._addresses = current
                         _LOGGER.info("Addresses changed: %s", ", ".join(current) or "none")
                         if self._interfaces is None:
                             await self._zeroconf.async_update_interfaces()
@@ -177,7 +180,7 @@ class Announcer:
             port=self.port,
             properties=dict(self._properties()),
             server=f"{self.name}.local.",
-            parsed_addresses=_addresses(self._interfaces),
+            parsed_addresses=self._addresses,
         )
 
     def _properties(self) -> dict[str, str]:

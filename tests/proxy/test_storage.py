@@ -1,0 +1,100 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from blupow_proxy import storage as module
+from blupow_proxy.storage import Storage, default_folder, stable_mac
+
+
+def test_what_is_written_is_read_again_by_others_too(tmp_path: Path) -> None:
+    assert Storage(tmp_path / "a" / "b").write("units", {"x": [1]})
+    assert Storage(tmp_path / "a" / "b").read("units") == {"x": [1]}
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["units.json"]
+
+
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    Storage(tmp_path / "state").write("key", {"key": "x"})
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "state" / "key.json").stat().st_mode) == 0o600
+
+
+def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
+    one = Storage(tmp_path)
+    one.write("units", {"x": 1})
+    before = (tmp_path / "units.json").stat().st_ino
+    assert one.write("units", {"x": 1})
+    assert (tmp_path / "units.json").stat().st_ino == before
+    one.write("units", {"x": 2})
+    assert (tmp_path / "units.json").stat().st_ino != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"\xff", b'{"a": 1', b"[" * 100_000])
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "units.json").write_bytes(damage)
+    assert Storage(tmp_path).read("units") is None
+    assert len(caplog.records) == 1
+
+
+def test_nothing_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert Storage(tmp_path / "none").read("units") is None
+    assert not Storage(tmp_path).delete("units")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("failing", ["fsync", "fdopen"])
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch, caplog, failing: str) -> None:
+    one = Storage(tmp_path)
+    one.write("units", {"x": 1})
+
+    def full(descriptor: int, *_: object) -> None:
+        if failing == "fdopen":
+            os.close(descriptor)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, failing, full)
+    assert not one.write("units", {"x": 2})
+    assert not one.write("units", {"x": 3})
+    assert one.read("units") == {"x": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["units.json"]
+    assert [record.getMessage().count("No space left") for record in caplog.records] == [1]
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/blupow:/other")
+    assert default_folder("shed") == Path("/var/lib/blupow")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_folder("shed") == tmp_path / "blupow-proxy" / "shed"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/pi")
+    assert default_folder("shed") == Path("/home/pi/.local/state/blupow-proxy/shed")
+
+
+def interface(folder: Path, name: str, mac: str, *, physical: bool = True) -> None:
+    (folder / name).mkdir()
+    (folder / name / "address").write_text(mac + "\n")
+    if physical:
+        (folder / name / "device").mkdir()
+
+
+def test_the_mac_is_the_hosts_own_and_stable(tmp_path: Path) -> None:
+    net = tmp_path / "net"
+    net.mkdir()
+    interface(net, "lo", "00:00:00:00:00:00")
+    interface(net, "docker0", "02:42:00:00:00:01", physical=False)
+    interface(net, "eth0", "dc:a6:32:00:00:01")
+    first = stable_mac(Storage(tmp_path / "a"), "shed", net)
+    assert int(first[:2], 16) & 3 == 2
+    assert stable_mac(Storage(tmp_path / "lost"), "shed", net) == first
+    assert stable_mac(Storage(tmp_path / "b"), "van", net) != first
+    (net / "eth0" / "address").write_text("dc:a6:32:00:00:02\n")
+    assert stable_mac(Storage(tmp_path / "a"), "shed", net) == first
+
+
+def test_a_host_without_interfaces_keeps_a_random_mac(tmp_path: Path) -> None:
+    kept = Storage(tmp_path / "a")
+    first = stable_mac(kept, "shed", tmp_path / "none")
+    assert stable_mac(kept, "shed", tmp_path / "none") == first
+    assert stable_mac(Storage(tmp_path / "b"), "shed", tmp_path / "none") != first
