@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from aioesphomeapi import APIClient, EntityState, SensorState
 
 CLOCK_RANGE = 1 << 24
+WARM_UP = 10  # the first states are those of the subscription
 WINDOW = 4000  # states under way: less than any server gives up at, more than a client takes in one pass
 
 
@@ -30,6 +31,33 @@ class Burst:
     rates: list[float] = field(default_factory=list)
     client_cores: list[float] = field(default_factory=list)
     server_us: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Latencies:
+    """Milliseconds from publishing to the callback: of a state alone, and of the last of many."""
+
+    alone: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+
+    def receiver(self, key: int) -> Callable[[EntityState], None]:
+        """Return the callback for a subscription; ``key`` is that of "Clock"."""
+        before = -WARM_UP
+
+        def received(state: EntityState) -> None:
+            nonlocal before
+            now = time.monotonic_ns() // 1000
+            if state.key != key or not isinstance(state, SensorState):
+                before += before >= 0
+                return
+            elapsed = (now - int(state.state)) % CLOCK_RANGE / 1000
+            if before == 0:
+                self.alone.append(elapsed)
+            elif before > 0:
+                self.last.append(elapsed)
+            before = min(before + 1, 0)
+
+        return received
 
 
 def cpu_s(pid: int) -> float:
@@ -71,21 +99,17 @@ async def connect_and_list(server: Server) -> tuple[float, int]:
     return elapsed * 1000, len(entities)
 
 
-async def latencies(server: Server, seconds: float) -> list[float]:
-    """Return milliseconds from each publishing of "Clock" to the callback."""
-    found: list[float] = []
-    async with connected(server) as client:
-        entities, _ = await client.list_entities_services()
-        (key,) = (entity.key for entity in entities if entity.name == "Clock")
-
-        def received(state: EntityState) -> None:
-            now = time.monotonic_ns() // 1000
-            if state.key == key and isinstance(state, SensorState) and not state.missing_state:
-                found.append((now - int(state.state)) % CLOCK_RANGE / 1000)
-
-        client.subscribe_states(received)
+async def latencies(servers: Mapping[str, Server], seconds: float) -> dict[str, Latencies]:
+    """Measure from each publishing of "Clock" to the callback, of all servers during the same time."""
+    found = {name: Latencies() for name in servers}
+    async with AsyncExitStack() as stack:
+        for name, server in servers.items():
+            client = await stack.enter_async_context(connected(server))
+            entities, _ = await client.list_entities_services()
+            (key,) = (entity.key for entity in entities if entity.name == "Clock")
+            client.subscribe_states(found[name].receiver(key))
         await asyncio.sleep(seconds)
-    return found[10:]  # the first are those of the subscription
+    return found
 
 
 async def burst(server: Server, seconds: float, into: Burst) -> None:

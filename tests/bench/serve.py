@@ -100,11 +100,26 @@ class Watch:
             self.tasks.append(len(asyncio.all_tasks()))
 
 
-def publish_clock(node: Node, clock: Entity, due: float) -> None:
-    """Publish the time now and each time it is due."""
-    loop = asyncio.get_running_loop()
-    node.set_state(clock, float(time.monotonic_ns() // 1000 % CLOCK_RANGE))
-    loop.call_at(due + CLOCK_S, publish_clock, node, clock, due + CLOCK_S)
+class Ticker:
+    """Publishes "Clock" as the real device does, each twentieth time as the last of many."""
+
+    def __init__(self, node: Node, entities: dict[str, Entity]) -> None:
+        self._node = node
+        self._clock = entities["Clock"]
+        self._readings = [entity for entity in entities.values() if isinstance(entity, SensorEntity)][2:]
+        self._ticks = 0
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time()
+
+    def tick(self) -> None:
+        now = time.monotonic_ns() // 1000 % CLOCK_RANGE
+        self._ticks += 1
+        if self._ticks % 20 == 0:
+            for reading in self._readings:
+                self._node.set_state(reading, float(self._ticks % 10_000))
+        self._node.set_state(self._clock, float(now))
+        self._due += CLOCK_S
+        self._loop.call_at(self._due, self.tick)
 
 
 async def publish_all(node: Node, sensors: list[Entity]) -> None:
@@ -177,7 +192,7 @@ async def serve_node(args: argparse.Namespace, folder: Path, key: bytes | None) 
     server.on_command = burst.command
     await server.start()
     bursting = asyncio.create_task(burst.run())
-    publish_clock(node, entities["Clock"], asyncio.get_running_loop().time())
+    Ticker(node, entities).tick()
     print("ready", flush=True)
     await stop.wait()
     bursting.cancel()

@@ -37,8 +37,13 @@ def isolate() -> None:
     try:
         os.unshare(os.CLONE_NEWNET)
     except PermissionError:
+        user, group = os.getuid(), os.getgid()
         try:
             os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
+            # without these, files can't be made any more
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
         except OSError as error:
             raise UnavailableError(f"no network namespace for real ESPHome devices: {error.strerror}") from None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
