@@ -1,0 +1,145 @@
+"""The project's own rules: who may import whom, how large a module grows, what must stand twice."""
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import blupow_proxy
+from blupow_config import ApiConfig
+from blupow_proxy.client import DEFAULT_PORT as CLIENT_PORT
+from blupow_proxy.server.listener import DEFAULT_PORT as SERVER_PORT
+
+ROOT = Path(__file__).parents[1]
+PROXY = ROOT / "proxy"
+CONFIG = ROOT / "firmware_config"
+MODULES = sorted([*PROXY.rglob("*.py"), *CONFIG.rglob("*.py")])
+SANS_IO = ("modbus", "renogy", "native_api")
+IO_MODULES = {"asyncio", "socket", "selectors", "threading", "subprocess", "time", "os", "bleak", "zeroconf", "bumble"}
+
+# package of blupow_proxy: the packages that it may import, itself and errors aside
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "modbus": set(),
+    "renogy": set(),
+    "native_api": set(),
+    "ble": {"modbus", "renogy"},
+    "poller": {"modbus", "renogy"},
+    "server": {"native_api"},
+    "client": set(),
+    "storage": set(),
+    "keys": {"native_api", "storage"},
+    "discovery": {"native_api"},
+    "profiles": {"poller", "renogy", "storage"},
+    "unit_entities": {"native_api", "poller", "renogy"},
+    "proxy_entities": {"native_api"},
+    "actions": {"ble", "native_api", "poller"},
+    "simulator": {"ble", "modbus", "renogy"},
+}
+ANYTHING = {"app", "cli", "commands", "__main__", "__init__"}
+OWNERS = {  # library: the packages that may import it
+    "bleak": {"ble", "simulator"},
+    "bleak_retry_connector": {"ble"},
+    "bumble": {"simulator"},
+    "zeroconf": {"discovery"},
+    "yamlrocks": set(),
+    "rich": {"client", "commands"},
+}
+TRANSPORTS = {"Protocol", "Transport", "BaseTransport", "Server", "StreamReader", "StreamWriter", "start_server"}
+WORN_NAMES = re.compile(r"manager|helper|util|common|misc|base2", re.IGNORECASE)
+
+
+def package(path: Path) -> str:
+    return path.relative_to(PROXY / "blupow_proxy").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the absolute names of all imported modules."""
+    here = path.relative_to(PROXY if path.is_relative_to(PROXY) else CONFIG).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) - node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def is_type_only(path: Path, module: str) -> bool:
+    """Whether ``module`` is only imported for annotations."""
+    return f"if TYPE_CHECKING:\n    from {module}" in path.read_text()
+
+
+PROXY_MODULES = [path for path in MODULES if path.is_relative_to(PROXY)]
+
+
+@pytest.mark.parametrize("path", PROXY_MODULES, ids=lambda path: str(path.relative_to(PROXY)))
+def test_imports(path: Path) -> None:
+    own = package(path)
+    for name in imports(path):
+        top, *rest = name.split(".")
+        assert top != "homeassistant"
+        if top in OWNERS and not is_type_only(path, top):
+            assert own in OWNERS[top], f"{name} belongs to {OWNERS[top]}"
+        if top == "aioesphomeapi":
+            assert not any(part.startswith("_") for part in rest), f"{name} is private"
+        if own in SANS_IO:
+            assert top not in IO_MODULES, f"{name} does I/O"
+        if top == "blupow_config":
+            assert own in ANYTHING
+        if top == "blupow_proxy" and rest and own not in ANYTHING:
+            assert rest[0] in {own, "errors", *MAY_IMPORT[own]}, f"{own} may not import {name}"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.rglob("*.py")), ids=lambda path: path.name)
+def test_the_configuration_knows_nothing_of_the_proxy(path: Path) -> None:
+    assert not any(name.startswith("blupow_proxy") for name in imports(path))
+
+
+def test_only_the_server_touches_transports() -> None:
+    for path in PROXY_MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "asyncio":
+                assert node.attr not in TRANSPORTS or package(path) == "server", path
+
+
+def test_one_catch_all() -> None:
+    """Nobody but the supervisor catches what nobody foresaw."""
+    found = [
+        path.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+    ]
+    assert found == ["app.py"]
+
+
+def test_modules_are_small() -> None:
+    lines = [len(path.read_text().splitlines()) for path in MODULES if path.name != "__init__.py"]
+    assert max(lines) <= 500
+    assert statistics.quantiles(lines, n=10)[-1] <= 350
+    assert statistics.median(lines) <= 160
+
+
+def test_names_say_something() -> None:
+    for path in MODULES:
+        names = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+        for name in (path.stem, *names):
+            assert not WORN_NAMES.search(name), name
+
+
+def test_what_stands_twice_is_equal() -> None:
+    assert ApiConfig().port == SERVER_PORT == CLIENT_PORT
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[?([\d.]+)", changes, re.MULTILINE)[1] == blupow_proxy.__version__
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    """No path of a developer's machine in what is shipped."""
+    for path in [*MODULES, *ROOT.glob("*.md"), *(ROOT / "script").iterdir()]:
+        assert not re.search(r"/(?:work|root|home/(?!pi\b)\w+)/", path.read_text()), path
