@@ -85,9 +85,8 @@ async def soak(minutes: float, folder: Path) -> bool:
         await serving
     slope = linear_regression([s[0] for s in samples], [s[1] for s in samples]).slope * 3600
     files, tasks = {s[2] for s in samples}, {s[3] for s in samples}
-    print(
-        f"samples {len(samples)}, states {states}, failed requests {failed}, CPU {100 * load:.1f} % (units and client included)"
-    )
+    print(f"samples {len(samples)}, states {states}, failed requests {failed}")
+    print(f"CPU {100 * load:.1f} % of a core, the simulated units and the client included")
     print(f"RSS {samples[0][1]:.1f} -> {samples[-1][1]:.1f} MiB, slope {slope:+.2f} MiB/h (limit {SLOPE_LIMIT})")
     print(f"open files {sorted(files)}, tasks {sorted(tasks)}")
     return slope < SLOPE_LIMIT and len(files) == 1 and len(tasks) == 1 and failed == 0
