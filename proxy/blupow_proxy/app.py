@@ -28,7 +28,7 @@ from blupow_proxy.unit_entities import UnitEntities
 
 ESPHOME_VERSION: Final = "2026.10.0"  # whose behaviour ours equals; Home Assistant warns of versions that are too old
 PROJECT_NAME: Final = "blupow.renogy-proxy"
-COMPANION: Final = "blupow"  # how the companion's client info starts
+COMPANION: Final = "blupow companion"  # how the companion's client info starts, in whatever case
 TICK_S: Final = 1.0  # how exactly a stale value goes
 KEYS_S: Final = 5.0  # how soon a request to pair is noticed
 RELIST_AFTER_S: Final = 3.0  # quiet after the last news, so that units found together are listed together

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +15,14 @@ from aioesphomeapi import APIClient, BinarySensorState, EntityInfo, EntityState,
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
 from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
+from blupow_proxy.discovery import Announcer
 from blupow_proxy.poller import loop as poller_loop
 from blupow_proxy.renogy import register_map
 from blupow_proxy.simulator import VirtualRadio, demo_units
 from blupow_proxy.storage import Storage
 
 KEY = bytes(range(32))
+PSK = b64encode(KEY).decode()
 NAMES = ("Rover", "Charger", "Battery", "Inverter", "Shunt")
 FOUND_S = 30.0
 
@@ -51,9 +54,7 @@ class Running:
         self.radio = radio
 
     async def client(self) -> APIClient:
-        client = APIClient(
-            "127.0.0.1", self.proxy.server.port, None, noise_psk="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-        )
+        client = APIClient("127.0.0.1", self.proxy.server.port, None, noise_psk=PSK)
         await client.connect(login=True)
         return client
 
@@ -128,9 +129,7 @@ async def test_the_first_client_is_told_to_list_again(tmp_path: Path) -> None:
             assert expected
             stopped.set()
 
-        client = APIClient(
-            "127.0.0.1", run.proxy.server.port, None, noise_psk="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-        )
+        client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK)
         await client.connect(on_stop=on_stop, login=True)
         first, _ = await client.list_entities_services()
         async with asyncio.timeout(FOUND_S):
@@ -198,6 +197,25 @@ async def test_load_release_refresh_and_capture(tmp_path: Path) -> None:
         assert run.proxy.pollers[0].link is None
         await again.disconnect()
         await client.disconnect()
+
+
+async def test_only_the_companion_ends_the_announcement_of_the_esphome_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withdrawn = asyncio.Event()
+
+    async def companion_authenticated(_: Announcer) -> None:
+        withdrawn.set()
+
+    monkeypatch.setattr(Announcer, "companion_authenticated", companion_authenticated)
+    async with running(tmp_path, config(renogy=())) as run:
+        for info, companion in (("blupow-proxy watch", False), ("BluPow companion 0.1.0", True)):
+            client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK, client_info=info)
+            await client.connect(login=True)
+            await client.device_info()
+            assert withdrawn.is_set() is companion
+            await client.disconnect()
+    assert Storage(tmp_path).read("companion") == {"seen": True}
 
 
 async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ FIND_S: Final = 20.0  # a unit advertises at least once a second; Wi-Fi on the s
 CONNECT_S: Final = 60.0  # two attempts of bleak-retry-connector at 20 s, and their back-off
 CONNECT_ATTEMPTS: Final = 2  # our own back-off does the rest
 GATT_S: Final = 5.0  # the devices' supervision timeout
+DISCONNECT_S: Final = 2.0  # BlueZ answers within half a second; a shutdown must not wait for a stuck one
 QUIET_S: Final = 1.0  # silence after a timeout, before the next request: a reply names no register
 WAKE_S: Final = 1.0  # what an inverter takes to wake
 RAW_FRAMES: Final = 64  # frames kept for support: several cycles
@@ -126,7 +127,7 @@ class Link:
         if client is None:
             return
         try:
-            async with bleak_call(self.address, "disconnect", GATT_S):
+            async with bleak_call(self.address, "disconnect", DISCONNECT_S):
                 await client.disconnect()
         except (LinkLostError, DeadlineExceededError) as error:
             _LOGGER.debug("%s", error)
