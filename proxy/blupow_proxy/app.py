@@ -15,6 +15,7 @@ from blupow_config import ProxyConfig, UnitConfig
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import Adapter, Link
+from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.keys import FileKeyStore
 from blupow_proxy.native_api import Area, Command, Entity, Node, NodeInfo
@@ -30,6 +31,7 @@ ESPHOME_VERSION: Final = "2026.10.0"  # whose behaviour ours equals; Home Assist
 PROJECT_NAME: Final = "blupow.renogy-proxy"
 COMPANION: Final = "blupow companion"  # how the companion's client info starts, in whatever case
 TICK_S: Final = 1.0  # how exactly a stale value goes
+ASK_TIME_S: Final = 3600.0  # a clock that nobody sets drifts seconds a day
 KEYS_S: Final = 5.0  # how soon a request to pair is noticed
 RELIST_AFTER_S: Final = 3.0  # quiet after the last news, so that units found together are listed together
 RELIST_WITHIN_S: Final = 15.0  # and no client waits longer for a unit that was found
@@ -69,6 +71,8 @@ class Proxy:
         self.server.on_command = self._command
         self.server.on_action = self._action
         self.server.on_proven = self._proven
+        self._clock = Clock()
+        self.server.on_time = self._clock.heard
         self.pollers: list[Poller[Link]] = []
         self.units: list[Unit] = []
         self._profiles = Profiles(storage)
@@ -174,7 +178,13 @@ class Proxy:
             load_switch=config.load_switch,
             area=_area_id(config.area),
         )
-        return Unit(spec, self._profiles.get(spec.id), on_change=self._show, on_profile=self._learned)
+        return Unit(
+            spec,
+            self._profiles.get(spec.id),
+            on_change=self._show,
+            on_profile=self._learned,
+            wall_clock=self._clock.now,
+        )
 
     def _show(self, unit: Unit) -> None:
         entities = self._unit_entities.get(unit.spec.id)
@@ -208,7 +218,7 @@ class Proxy:
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        keys_at = started
+        keys_at = ask_time_at = started
         while True:
             now = loop.time()
             for unit in self.units:
@@ -219,7 +229,11 @@ class Proxy:
                 keys_at = now + KEYS_S
                 if self.keys.poll():
                     await self._announcer.update()
+            if now >= ask_time_at:
+                ask_time_at = now + ASK_TIME_S
+                self.server.ask_time()
             self._entities.show_process(now - started, self.server.session_count)
+            self._entities.show_clock(wrong=self._clock.wrong)
             await asyncio.sleep(TICK_S)
 
     async def _command(self, entity: Entity, command: Command) -> None:

@@ -30,8 +30,18 @@ class ProxyEntities:
         self._sessions = SensorEntity(
             name="Sessions", state_class="measurement", icon="mdi:lan-connect", entity_category="diagnostic"
         )
+        self._clock_problem = BinarySensorEntity(
+            name="Clock", device_class="problem", icon="mdi:clock-alert-outline", entity_category="diagnostic"
+        )
         self.restart = ButtonEntity(name="Restart", device_class="restart", entity_category="config")
-        for entity in (self._uptime, self._adapter_problem, self._adapter_status, self._sessions, self.restart):
+        for entity in (
+            self._uptime,
+            self._adapter_problem,
+            self._adapter_status,
+            self._sessions,
+            self._clock_problem,
+            self.restart,
+        ):
             node.add(entity)
 
     def show_adapter(self, error: AdapterUnavailableError | None) -> None:
@@ -43,3 +53,7 @@ class ProxyEntities:
         """Publish the uptime, to the minute, and the number of clients."""
         self._node.set_state(self._uptime, uptime_s // UPTIME_STEP_S * UPTIME_STEP_S)
         self._node.set_state(self._sessions, sessions)
+
+    def show_clock(self, *, wrong: bool) -> None:
+        """Publish whether the host's clock is wrong."""
+        self._node.set_state(self._clock_problem, wrong)

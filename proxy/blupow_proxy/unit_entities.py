@@ -98,7 +98,7 @@ class UnitEntities:
         last, shown = self._unit.last_reading, self._shown_reading
         if last is None:
             return None
-        if shown is None or not self._unit.connected or last - shown >= LAST_READING_STEP:
+        if shown is None or not self._unit.connected or abs(last - shown) >= LAST_READING_STEP:  # clocks are set back
             self._shown_reading = shown = last
         return shown.isoformat(timespec="seconds")
 

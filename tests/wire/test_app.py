@@ -7,14 +7,24 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from aioesphomeapi import APIClient, BinarySensorState, EntityInfo, EntityState, SensorState, SwitchInfo
+from aioesphomeapi import (
+    APIClient,
+    BinarySensorState,
+    EntityInfo,
+    EntityState,
+    SensorState,
+    SwitchInfo,
+    TextSensorState,
+)
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
 from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
+from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.poller import loop as poller_loop
 from blupow_proxy.renogy import register_map
@@ -196,6 +206,28 @@ async def test_load_release_refresh_and_capture(tmp_path: Path) -> None:
         assert run.proxy.pollers[0].released
         assert run.proxy.pollers[0].link is None
         await again.disconnect()
+        await client.disconnect()
+
+
+async def test_a_client_tells_the_time_to_a_host_whose_clock_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blupow_proxy.app.Clock", lambda: Clock(wall=lambda: time.time() - 86_400))
+    async with running(tmp_path, config(renogy=config().renogy[:1])) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        entities, _ = await client.list_entities_services()
+        clock, last = named(entities, "Clock"), named(entities, "Last reading")
+
+        def corrected(states: dict) -> bool:
+            problem = states.get((BinarySensorState, 0, clock.key))
+            shown = states.get((TextSensorState, last.device_id, last.key))
+            if not (problem and problem.state and shown and shown.state):
+                return False
+            return abs(datetime.now(UTC) - datetime.fromisoformat(shown.state)) < timedelta(minutes=1)
+
+        await states_until(client, corrected)
         await client.disconnect()
 
 

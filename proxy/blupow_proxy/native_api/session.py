@@ -2,8 +2,9 @@
 
 Messages understood, and their answers: Hello - HelloResponse; Ping - PingResponse; Disconnect - DisconnectResponse;
 DeviceInfo, DeviceCapabilities - theirs; ListEntities - one for each entity and action, then Done; SubscribeStates -
-every current state, then each change; SubscribeLogs - log lines; ExecuteService - an event, answered later;
-entity commands - an event; NoiseEncryptionSetKey - its response. Anything else is passed over.
+every current state, then each change, and a question for the time, whose answer is an event; SubscribeLogs - log lines;
+ExecuteService - an event, answered later; entity commands - an event; NoiseEncryptionSetKey - its response. Anything
+else is passed over.
 """
 
 from collections.abc import Callable
@@ -99,6 +100,7 @@ _COMMANDS: Final[dict[str, type[Entity]]] = {
 _BEFORE_HELLO: Final = frozenset({"HelloRequest", "PingRequest", "PingResponse", "DisconnectRequest"})
 _PING: Final = packet(api_pb2.PingRequest())
 _PONG: Final = packet(api_pb2.PingResponse())
+_ASK_TIME: Final = packet(api_pb2.GetTimeRequest())
 
 
 class Session:
@@ -208,6 +210,11 @@ class Session:
         if level <= self._log_level and not self.closing:
             self._send(packet(api_pb2.SubscribeLogsResponse(level=level, message=line.encode())))
 
+    def ask_time(self) -> None:
+        """Ask a peer that stays for the time."""
+        if self._stop_listening is not None:
+            self._send(_ASK_TIME)
+
     def respond(self, call_id: int, *, success: bool, error: str = "", data: bytes = b"") -> None:
         """Answer an action; ``data`` is JSON."""
         if not self.closing:
@@ -303,6 +310,7 @@ class Session:
     def _subscribe_states(self, _: Message) -> None:
         if self._stop_listening is None:
             self._stop_listening = self._node.listen(self._state_changed)
+            self.ask_time()
         self._changed.update(dict.fromkeys(self._node.entities))
 
     def _state_changed(self, entity: Entity) -> None:

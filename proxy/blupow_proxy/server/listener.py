@@ -24,6 +24,7 @@ from blupow_proxy.native_api import (
     Proven,
     Session,
     SessionEvent,
+    TimeReceived,
 )
 
 from .connection import Connection
@@ -71,6 +72,7 @@ class ApiServer:
         self.on_command: CommandHandler = _no_command
         self.on_action: ActionHandler = _no_action
         self.on_proven: Callable[[str], None] = lambda _client_info: None
+        self.on_time: Callable[[int], None] = lambda _epoch_s: None
         self._node = node
         self._keys = keys
         self._host = host
@@ -130,6 +132,11 @@ class ApiServer:
         for connection in self._connections:
             connection.session.log(level, line)
 
+    def ask_time(self) -> None:
+        """Ask the clients for the time; ``on_time`` hears of it, in seconds since 1970."""
+        for connection in self._connections:
+            connection.session.ask_time()
+
     def open_session(self, connection: Connection) -> Session:
         """Admit a connection; the oldest unproven one gives way when there are too many."""
         unproven = [other for other in self._connections if not other.session.proven]
@@ -158,10 +165,10 @@ class ApiServer:
                 case KeyChanged():
                     _LOGGER.info("Encryption key changed by %s; disconnecting all clients", connection.peer)
                     self.disconnect_all()
+                case TimeReceived(epoch_s):
+                    self.on_time(epoch_s)
                 case Closed(reason):
                     _LOGGER.debug("Session of %s ended: %s", connection.peer, reason)
-                case _:
-                    pass
 
     def _connection(self) -> Connection:
         return Connection(self, unsent_bytes=self._limits.session.unsent_bytes, clock=self._clock)

@@ -42,6 +42,7 @@ SWITCH = SwitchEntity(name="Load")
 SENSOR = SensorEntity(name="Volts", force_update=True)
 BUTTON = ButtonEntity(name="Restart")
 TEXT = TextSensorEntity(name="Model")
+ASK_TIME = 36
 
 
 class Peer:
@@ -161,20 +162,30 @@ def test_body_that_does_not_parse_ends_the_session() -> None:
     assert peer.send(api_pb2.SwitchCommandRequest(), b"\xff") == [Closed("a SwitchCommandRequest that does not parse")]
 
 
-def test_commands_and_time() -> None:
+def test_commands() -> None:
     peer = Peer().greet()
     assert peer.send(api_pb2.SwitchCommandRequest(key=SWITCH.key, state=True)) == [Commanded(SWITCH, True)]
     assert peer.send(api_pb2.ButtonCommandRequest(key=BUTTON.key)) == [Commanded(BUTTON, None)]
     assert peer.send(api_pb2.SwitchCommandRequest(key=1)) == []
-    assert peer.send(api_pb2.GetTimeResponse(epoch_seconds=1_800_000_000)) == [TimeReceived(1_800_000_000)]
     assert peer.send(api_pb2.ExecuteServiceRequest(key=1)) == []
+
+
+def test_who_stays_is_asked_for_the_time() -> None:
+    peer = Peer().greet()
+    peer.session.ask_time()
+    assert peer.received() == []
+    peer.send(api_pb2.SubscribeStatesRequest())
+    assert peer.received()[0] == ASK_TIME
+    assert peer.send(api_pb2.GetTimeResponse(epoch_seconds=1_800_000_000)) == [TimeReceived(1_800_000_000)]
+    peer.session.ask_time()
+    assert peer.received() == [ASK_TIME]
 
 
 def test_subscription_wakes_once_and_sends_each_entity_once() -> None:
     peer = Peer().greet()
     peer.send(api_pb2.SubscribeStatesRequest())
     peer.send(api_pb2.SubscribeStatesRequest())
-    assert peer.received() == [26, 25, 27]
+    assert peer.received() == [ASK_TIME, 26, 25, 27]
     peer.wakes = 0
     for value in (1.0, 2.0, 2.0):
         peer.node.set_state(SENSOR, value)
@@ -193,7 +204,7 @@ def test_removed_entity_is_not_sent() -> None:
     peer = Peer().greet()
     peer.send(api_pb2.SubscribeStatesRequest())
     peer.node.remove(SENSOR)
-    assert peer.received() == [26, 27]
+    assert peer.received() == [ASK_TIME, 26, 27]
 
 
 def test_closed_session_hears_nothing_more() -> None:
@@ -201,7 +212,7 @@ def test_closed_session_hears_nothing_more() -> None:
     peer.send(api_pb2.SubscribeStatesRequest())
     peer.session.disconnect()
     peer.node.set_state(TEXT, "later")
-    assert peer.received() == [5]
+    assert peer.received() == [ASK_TIME, 5]
     peer.session.disconnect()
     peer.session.log(1, "late")
     peer.session.respond(1, success=True)
