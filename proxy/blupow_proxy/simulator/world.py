@@ -8,6 +8,7 @@ DAY_S: Final = 86_400.0
 _STEP_S: Final = 60.0  # the model's own resolution; a longer pause is walked through in such steps
 _MAX_STEPS: Final = 1_440  # never more than one simulated day at once
 _CAPACITY_AH: Final = 100.0
+_NEARLY_FULL: Final = 0.03  # of its charge, from full: where the chargers begin to hold back
 _SUNRISE_H: Final = 6.0
 _SUNSET_H: Final = 20.0
 _CONTROLLER_PEAK_W: Final = 420.0
@@ -16,7 +17,9 @@ _DRIVING_H: Final = (8.0, 9.0)
 _DRIVING_A: Final = 25.0
 _EFFICIENCY: Final = 0.95
 _LOAD_A: Final = 2.5
-_BASE_LOAD_W: Final = 130.0
+_BASE_LOAD_W: Final = 25.0
+_SWING_W: Final = 20.0
+_SWING_S: Final = 3 * 3600.0  # slow: units are read one after the other, and what they show has to add up
 
 
 @dataclass(slots=True)
@@ -87,10 +90,14 @@ class World:
         return round(12.6 + 1.0 * self.soc, 1)
 
     @property
+    def appetite(self) -> float:
+        """Share of what the chargers could give that the battery takes, 0..1: less when it is nearly full."""
+        return min(1.0, (1.0 - self.soc) / _NEARLY_FULL)
+
+    @property
     def controller_a(self) -> float:
-        """Amperes from the solar controller into the battery; less when it is nearly full."""
-        taper = min(1.0, (1.0 - self.soc) / 0.05)
-        return round(_CONTROLLER_PEAK_W * self.sun * _EFFICIENCY * taper / self.battery_v, 2)
+        """Amperes from the solar controller into the battery."""
+        return round(_CONTROLLER_PEAK_W * self.sun * _EFFICIENCY * self.appetite / self.battery_v, 2)
 
     @property
     def controller_w(self) -> float:
@@ -110,12 +117,12 @@ class World:
     @property
     def alternator_a(self) -> float:
         """Amperes from the alternator."""
-        return _DRIVING_A if _DRIVING_H[0] <= self.hour < _DRIVING_H[1] and self.soc < 1.0 else 0.0
+        return round(_DRIVING_A * self.appetite, 2) if _DRIVING_H[0] <= self.hour < _DRIVING_H[1] else 0.0
 
     @property
     def charger_solar_a(self) -> float:
         """Amperes from the DC-DC charger's own panel, at 18.5 V."""
-        return round(_CHARGER_PEAK_W * self.sun / 18.5, 2) if self.soc < 1.0 else 0.0
+        return round(_CHARGER_PEAK_W * self.sun * self.appetite / 18.5, 2)
 
     @property
     def charger_a(self) -> float:
@@ -130,8 +137,8 @@ class World:
 
     @property
     def inverter_w(self) -> float:
-        """Watts of the AC load: a base and a cycling fridge."""
-        return _BASE_LOAD_W + (90.0 if self.clock_s % 1800 < 600 else 0.0)
+        """Watts of the AC load: a base, and what comes and goes over the hours."""
+        return float(round(_BASE_LOAD_W + _SWING_W * (1 + sin(2 * pi * self.clock_s / _SWING_S))))
 
     @property
     def inverter_a(self) -> float:

@@ -52,6 +52,16 @@ def test_a_day_adds_up() -> None:
     assert 0.1 <= world.soc <= 1.0
 
 
+def test_charge_follows_what_flows_through_two_days() -> None:
+    world = World(speed=1.0)
+    world.advance(0.0)
+    expected = world.soc
+    for minute in range(1, 2 * 1440 + 1):
+        expected += world.battery_a / 60 / 100
+        world.advance(60.0 * minute)
+        assert world.soc == pytest.approx(expected, abs=1e-6)
+
+
 def test_shunt_agrees_with_the_battery() -> None:
     world = World()
     shunt = demo_units(world)[4]
