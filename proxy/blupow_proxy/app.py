@@ -18,7 +18,7 @@ from blupow_proxy.ble import Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.keys import FileKeyStore
-from blupow_proxy.native_api import Area, Command, Entity, Node, NodeInfo
+from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo
 from blupow_proxy.poller import Poller, Unit, UnitSpec
 from blupow_proxy.profiles import Profiles
 from blupow_proxy.proxy_entities import ProxyEntities
@@ -228,6 +228,8 @@ class Proxy:
             if now >= keys_at:
                 keys_at = now + KEYS_S
                 if self.keys.poll():
+                    if self.keys.mode is Mode.CLOSED:
+                        self.server.disconnect_all()
                     await self._announcer.update()
             if now >= ask_time_at:
                 ask_time_at = now + ASK_TIME_S

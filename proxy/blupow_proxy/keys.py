@@ -31,7 +31,8 @@ class FileKeyStore:
         self._encryption = encryption
         self._configured = configured
         self._clock = clock
-        self._stored = None if configured is not None or not encryption else _read(storage)
+        self._ours = encryption and configured is None
+        self._stored = _read(storage) if self._ours else None
         self._open_until = clock() + PROVISIONING_S
         self._seen_mode = self.mode
 
@@ -51,8 +52,8 @@ class FileKeyStore:
 
     @property
     def changeable(self) -> bool:
-        """Whether a client may change the key."""
-        return self._encryption and self._configured is None
+        """Whether a client may change the key now."""
+        return self._ours and self.mode is not Mode.CLOSED
 
     def store(self, key: bytes | None) -> bool:
         """Keep ``key`` durably; None forgets it, and a client may set a new one for 10 minutes."""
@@ -67,7 +68,7 @@ class FileKeyStore:
 
     def poll(self) -> bool:
         """Take up a request to pair; returns whether the mode has changed since the last call."""
-        if self.changeable and self._storage.delete(_PAIR):
+        if self._ours and self._storage.delete(_PAIR):
             self._open_until = self._clock() + PROVISIONING_S
             self._stored = _read(self._storage)
             if self._stored is None:

@@ -43,7 +43,7 @@ def test_a_client_may_set_the_key_for_ten_minutes(tmp_path: Path, clock: Clock) 
     clock.now += PROVISIONING_S - 1
     assert store.mode is Mode.PROVISIONING
     clock.now += 1
-    assert store.mode is Mode.CLOSED
+    assert (store.mode, store.changeable) == (Mode.CLOSED, False)
     assert store.poll()
     assert not store.poll()
 

@@ -209,6 +209,26 @@ async def test_load_release_refresh_and_capture(tmp_path: Path) -> None:
         await client.disconnect()
 
 
+async def test_who_has_not_set_a_key_in_time_has_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = time.monotonic()
+    monkeypatch.setattr("blupow_proxy.keys.PROVISIONING_S", 0.5)
+    monkeypatch.setattr("blupow_proxy.app.KEYS_S", 0.0)
+    monkeypatch.setattr("blupow_proxy.app.TICK_S", 0.05)
+    async with running(tmp_path, config(renogy=(), api=ApiConfig(port=0))) as run:
+        stopped = asyncio.Event()
+
+        async def on_stop(_expected: bool) -> None:
+            stopped.set()
+
+        client = APIClient("127.0.0.1", run.proxy.server.port, None)
+        await client.connect(on_stop=on_stop, login=True)
+        assert not stopped.is_set()
+        async with asyncio.timeout(5):
+            await stopped.wait()
+        assert time.monotonic() - opened >= 0.5
+        assert not run.proxy.keys.changeable
+
+
 async def test_a_client_tells_the_time_to_a_host_whose_clock_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ class KeyStore(Protocol):
 
     @property
     def changeable(self) -> bool:
-        """Whether a client may change the key; False for a key of the configuration."""
+        """Whether a client may change the key now; False for a key of the configuration."""
 
     def store(self, key: bytes | None) -> bool:
         """Keep ``key`` (None forgets it) durably before returning; False when that failed."""

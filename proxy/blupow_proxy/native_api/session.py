@@ -198,10 +198,10 @@ class Session:
         self._last_output = b""
         return output
 
-    def disconnect(self, reason: int = 0) -> None:
-        """Tell a greeted peer that we go (0 unspecified, 1 provisioning closed); others just end."""
+    def disconnect(self) -> None:
+        """Tell a greeted peer that it has to go, and why if the time to set a key is over; others just end."""
         if self.greeted and not self.closing:
-            self._send(packet(api_pb2.DisconnectRequest(reason=reason)))
+            self._send_disconnect()
         self._end("disconnected by us")
         self._events.clear()
 
@@ -280,10 +280,15 @@ class Session:
             )
         )
         if self._keys.mode is Mode.CLOSED:
-            self._send(packet(api_pb2.DisconnectRequest(reason=api_pb2.DISCONNECT_REASON_PROVISIONING_CLOSED)))
+            self._send_disconnect()
             self._end("the time to set a key is over")
         else:
             self._events.append(Proven(self.client_info))
+
+    def _send_disconnect(self) -> None:
+        closed = self._keys.mode is Mode.CLOSED
+        reason = api_pb2.DISCONNECT_REASON_PROVISIONING_CLOSED if closed else api_pb2.DISCONNECT_REASON_UNSPECIFIED
+        self._send(packet(api_pb2.DisconnectRequest(reason=reason)))
 
     def _ping(self, _: Message) -> None:
         self._send(_PONG)

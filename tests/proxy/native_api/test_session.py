@@ -63,7 +63,8 @@ class Peer:
             self.node.add(entity)
         self.node.actions.append(Action(name="act"))
         self.wakes = 0
-        self.session = Session(self.node, Keys(mode), now=0.0, wake=self._wake, limits=limits or Limits())
+        self.keys = Keys(mode)
+        self.session = Session(self.node, self.keys, now=0.0, wake=self._wake, limits=limits or Limits())
         self._framing = PlaintextFraming()
         self.now = 0.0
 
@@ -76,8 +77,11 @@ class Peer:
         framing.send(number, encoded if body is None else body)
         return self.session.receive(bytes(framing.output), self.now)
 
+    def packets(self) -> list[tuple[int, bytes]]:
+        return list(self._framing.feed(self.session.take_output()))
+
     def received(self) -> list[int]:
-        return [number for number, _ in self._framing.feed(self.session.take_output())]
+        return [number for number, _ in self.packets()]
 
     def greet(self) -> "Peer":
         assert self.send(api_pb2.HelloRequest(client_info="x\n")) == [Proven("x?")]
@@ -217,6 +221,16 @@ def test_closed_session_hears_nothing_more() -> None:
     peer.session.log(1, "late")
     peer.session.respond(1, success=True)
     assert peer.received() == []
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(Mode.PROVISIONING, 0), (Mode.CLOSED, 1)])
+def test_disconnect_says_when_the_time_to_set_a_key_is_over(mode: Mode, reason: int) -> None:
+    peer = Peer(Mode.PROVISIONING).greet()
+    peer.keys.mode = mode
+    peer.session.disconnect()
+    ((number, body),) = peer.packets()
+    assert number == 5
+    assert api_pb2.DisconnectRequest.FromString(body).reason == reason
 
 
 def test_disconnect_before_hello_says_nothing() -> None:
