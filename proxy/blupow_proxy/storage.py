@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import Any, Final
 MAX_BYTES: Final = 1_000_000  # far above what 100 units need; a file this large is not ours
 
 _IDENTITY: Final = "identity"
+_MAC: Final = re.compile("(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
+_MACHINE_ID: Final = re.compile("[0-9a-f]{32}")  # systemd writes "uninitialized" before the first boot is over
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -96,16 +99,24 @@ def default_folder(name: str) -> Path:
     return (Path(home) if home else Path.home() / ".local" / "state") / "blupow-proxy" / name
 
 
-def stable_mac(storage: Storage, name: str, interfaces: Path = Path("/sys/class/net")) -> str:
+def stable_mac(
+    storage: Storage,
+    name: str,
+    interfaces: Path = Path("/sys/class/net"),
+    machine_id: Path = Path("/etc/machine-id"),
+) -> str:
     """Return the proxy's own MAC, AA:BB:CC:DD:EE:FF: locally administered, the same at each start.
 
-    Made of the host's first physical interface and ``name``, so that two proxies on a host differ and a lost
-    disk changes nothing; kept, so that a new network card changes nothing either.
+    Made of ``name`` and the host's first physical interface, or else its machine id, so that two proxies on a host
+    differ and a lost disk changes nothing; kept, so that a new network card changes nothing either.
     """
     kept = storage.read(_IDENTITY)
-    if kept is not None and isinstance(kept.get("mac"), str):
-        return str(kept["mac"])
-    seed = _host_mac(interfaces) or secrets.token_hex(6)
+    if kept is not None:
+        mac = str(kept.get("mac")).upper()
+        if _MAC.fullmatch(mac):
+            return mac
+        _LOGGER.warning("%s holds no MAC; making it anew", storage.folder / f"{_IDENTITY}.json")
+    seed = _host_mac(interfaces) or _host_id(machine_id) or secrets.token_hex(6)
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     mac = bytes(((digest[0] & 0xFC) | 0x02, *digest[1:6])).hex(":").upper()
     storage.write(_IDENTITY, {"mac": mac})
@@ -118,4 +129,12 @@ def _host_mac(interfaces: Path) -> str | None:
             address = (interface / "address").read_text("ascii").strip()
             if (interface / "device").exists() and address.strip("0:"):
                 return address
+    return None
+
+
+def _host_id(machine_id: Path) -> str | None:
+    with suppress(OSError, UnicodeDecodeError):
+        content = machine_id.read_text("ascii").strip()
+        if _MACHINE_ID.fullmatch(content):
+            return content
     return None

@@ -94,7 +94,52 @@ def test_the_mac_is_the_hosts_own_and_stable(tmp_path: Path) -> None:
 
 
 def test_a_host_without_interfaces_keeps_a_random_mac(tmp_path: Path) -> None:
+    none = tmp_path / "none"
     kept = Storage(tmp_path / "a")
-    first = stable_mac(kept, "shed", tmp_path / "none")
-    assert stable_mac(kept, "shed", tmp_path / "none") == first
-    assert stable_mac(Storage(tmp_path / "b"), "shed", tmp_path / "none") != first
+    first = stable_mac(kept, "shed", none, none)
+    assert stable_mac(kept, "shed", none, none) == first
+    assert stable_mac(Storage(tmp_path / "b"), "shed", none, none) != first
+
+
+@pytest.fixture
+def no_disk(tmp_path: Path) -> Storage:
+    """A folder that nobody can make, not even root."""
+    (tmp_path / "file").write_text("")
+    return Storage(tmp_path / "file" / "state")
+
+
+def test_without_interfaces_and_disk_the_machine_id_keeps_the_mac(tmp_path: Path, no_disk: Storage) -> None:
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_text("0123456789abcdef0123456789abcdef\n")
+    first = stable_mac(no_disk, "shed", tmp_path / "none", machine_id)
+    assert int(first[:2], 16) & 3 == 2
+    assert stable_mac(no_disk, "shed", tmp_path / "none", machine_id) == first
+    assert stable_mac(no_disk, "van", tmp_path / "none", machine_id) != first
+    machine_id.write_text("0123456789abcdef0123456789abcdee\n")
+    assert stable_mac(no_disk, "shed", tmp_path / "none", machine_id) != first
+
+
+@pytest.mark.parametrize("content", [b"", b"uninitialized\n", b"\xff" * 32, b"0123"])
+def test_what_is_no_machine_id_makes_no_mac(tmp_path: Path, no_disk: Storage, content: bytes) -> None:
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_bytes(content)
+    first = stable_mac(no_disk, "shed", tmp_path / "none", machine_id)
+    assert stable_mac(no_disk, "shed", tmp_path / "none", machine_id) != first
+
+
+@pytest.mark.parametrize("mac", ["zz", "", "02:AA:BB:CC:DD", "02:AA:BB:CC:DD:EE:FF", "02-AA-BB-CC-DD-EE", 5, None])
+def test_a_damaged_identity_is_made_anew(tmp_path: Path, mac: object, caplog: pytest.LogCaptureFixture) -> None:
+    net, state = tmp_path / "net", Storage(tmp_path / "a")
+    net.mkdir()
+    interface(net, "eth0", "dc:a6:32:00:00:01")
+    right = stable_mac(Storage(tmp_path / "b"), "shed", net)
+    state.write("identity", {"mac": mac})
+    assert stable_mac(state, "shed", net) == right
+    assert state.read("identity") == {"mac": right}
+    assert [record.getMessage().count("holds no MAC") for record in caplog.records] == [1]
+
+
+def test_an_identity_may_be_set_by_hand(tmp_path: Path) -> None:
+    state = Storage(tmp_path)
+    state.write("identity", {"mac": "02:aa:bb:cc:dd:ee"})
+    assert stable_mac(state, "shed") == "02:AA:BB:CC:DD:EE"
