@@ -1,24 +1,30 @@
 """Log records to the clients that asked for them."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
 _LEVELS: Final = ((logging.ERROR, 1, "E"), (logging.WARNING, 2, "W"), (logging.INFO, 3, "I"), (logging.DEBUG, 5, "D"))
 _VERBOSE: Final = (6, "V")
 MAX_LINE: Final = 1024  # characters; a longer line is cut, so that a log can't fill a client's buffer
+BURST_LINES: Final = 60  # of a level at once: a traceback, and no more than a quarter of a client's buffer
+LINES_PER_S: Final = 20.0  # of a level in the long run: more than anyone reads
 
 
 class LogForwarder(logging.Handler):
     """Hands each record to ``send(level, line)`` with ESPHome's level and layout; what that logs is not forwarded."""
 
-    def __init__(self, send: Callable[[int, str], None]) -> None:
+    def __init__(self, send: Callable[[int, str], None], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._send = send
+        self._clock = clock
         self._busy = False
+        # a level each: debugging must not use up what a client that wants errors gets
+        self._allowances: dict[int, _Allowance] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Forward one record."""
+        """Forward one record, each of its lines as a line of its own."""
         if self._busy:
             return
         self._busy = True
@@ -26,6 +32,42 @@ class LogForwarder(logging.Handler):
             level, letter = next(
                 ((level, letter) for least, level, letter in _LEVELS if record.levelno >= least), _VERBOSE
             )
-            self._send(level, f"[{letter}][{record.name}]: {self.format(record)}"[:MAX_LINE])
+            now = self._clock()
+            allowance = self._allowances.setdefault(level, _Allowance(now))
+            # clients print the start of a line as it is: with the prefix on each, no text can pass for another record
+            for text in self.format(record).splitlines():
+                left_out = allowance.left_out
+                if not allowance.take(now):
+                    continue
+                if left_out:
+                    self._send(level, f"[{letter}][{record.name}]: (lines left out: {left_out})")
+                self._send(level, f"[{letter}][{record.name}]: {_printable(text[:MAX_LINE])}"[:MAX_LINE])
         finally:
             self._busy = False
+
+
+class _Allowance:
+    """How many lines may be sent now; one that may not is counted."""
+
+    def __init__(self, now: float) -> None:
+        self.left_out = 0
+        self._lines = float(BURST_LINES)
+        self._filled_at = now
+
+    def take(self, now: float) -> bool:
+        """Take one line."""
+        self._lines = min(self._lines + (now - self._filled_at) * LINES_PER_S, BURST_LINES)
+        self._filled_at = now
+        if self._lines < 1:
+            self.left_out += 1
+            return False
+        self._lines -= 1
+        self.left_out = 0
+        return True
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with a visible escape for whatever a terminal would not print but obey."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text.expandtabs(4)
+    )
