@@ -68,6 +68,14 @@ class Storage:
             return False
         return True
 
+    def discard(self, name: str) -> bool:
+        """Make sure that there is no such document; False when the disk does not let us."""
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
     def _replace(self, path: Path, data: bytes) -> None:
         """Put ``data`` in place of ``path`` such that a power cut leaves the old file or the new one."""
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{path.name}.")  # mode 0600

@@ -43,6 +43,16 @@ def test_nothing_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert not caplog.records
 
 
+def test_what_is_discarded_is_gone_now_whoever_has_deleted_it(tmp_path: Path) -> None:
+    one = Storage(tmp_path)
+    one.write("key", {"key": "x"})
+    assert one.discard("key")
+    assert one.read("key") is None
+    assert one.discard("key")
+    (tmp_path / "key.json").mkdir()
+    assert not one.discard("key")
+
+
 @pytest.mark.parametrize("failing", ["fsync", "fdopen"])
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch, caplog, failing: str) -> None:
     one = Storage(tmp_path)
