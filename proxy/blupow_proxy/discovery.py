@@ -26,6 +26,9 @@ STOP_S: Final = 2.0  # a goodbye is three packets within half a second
 _LOGGER = logging.getLogger(__name__)
 
 type EsphomePolicy = Literal["auto", "always", "never"]
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+type HostAddress = tuple[str, Address]
+"""An address and the interface that has it."""
 
 
 class Announcer:
@@ -214,22 +217,61 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _addresses(interfaces: Sequence[str] | None) -> list[str]:
-    """Return the addresses that others can reach, IPv4 first."""
-    if interfaces is not None:
-        return list(interfaces)
+    return _announceable(_host_addresses()) if interfaces is None else list(interfaces)
+
+
+def _host_addresses() -> list[HostAddress]:
+    """Return every address of this host, IPv4 first."""
     found = {
-        ipaddress.ip_address(str(address.ip if address.is_IPv4 else address.ip[0]))
+        # an IPv4 address may have a label for its interface's name, such as eth0:1
+        (adapter.name.split(":")[0], ipaddress.ip_address(str(ip.ip if ip.is_IPv4 else ip.ip[0])))
         for adapter in ifaddr.get_adapters()
-        for address in adapter.ips
+        for ip in adapter.ips
     }
-    return [str(address) for address in sorted(found, key=lambda a: (a.version, a)) if not address.is_loopback]
+    return sorted(found, key=lambda item: (item[1].version, int(item[1]), item[0]))
 
 
-def _network(routes: Path = Path("/proc/net/route"), interfaces: Path = Path("/sys/class/net")) -> str:
-    """Return "wifi" when the default route goes over Wi-Fi."""
+def _announceable(
+    host: Sequence[HostAddress], interfaces: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net")
+) -> list[str]:
+    """Return the addresses of ``host`` at which the network reaches it; every one if there are only virtual interfaces.
+
+    Home Assistant takes whichever it hears last: that of a container bridge or a VPN would lead it nowhere.
+    """
+    default = _default_interfaces(routes)
+    outside = [item for item in host if not item[1].is_loopback]
+    chosen = [item for item in outside if item[0] in default or _is_physical(interfaces / item[0])] or outside
+    addresses = list(dict.fromkeys(address for _, address in chosen))
+    # A link-local address holds on one interface only, and an AAAA record can't say on which: Home Assistant skips it,
+    # aioesphomeapi tries it first and fails. Without any other it is all there is, as on a cable between two hosts.
+    routable = [address for address in addresses if not address.is_link_local]
+    return [str(address) for address in routable or addresses]
+
+
+def _is_physical(interface: Path) -> bool:
+    """Whether an interface is hardware, or a bridge, bond or VLAN on top of it."""
+    return (interface / "device").exists() or any(
+        _is_physical(interface.parent / lower.name.removeprefix("lower_")) for lower in interface.glob("lower_*")
+    )
+
+
+def _default_interfaces(routes: Path) -> set[str]:
+    """Return the interfaces that have a default route."""
+    found = set()
     with contextlib.suppress(OSError):
-        for line in routes.read_text("ascii").splitlines()[1:]:
-            interface, destination = line.split()[:2]
-            if destination == "00000000" and (interfaces / interface / "wireless").exists():
-                return "wifi"
-    return "ethernet"
+        for line in (routes / "route").read_text("ascii").splitlines()[1:]:
+            interface, destination, *_, mask = line.split()[:8]
+            if destination == mask == "00000000":  # a VPN's 0.0.0.0/1 is none
+                found.add(interface)
+    with contextlib.suppress(OSError):
+        for line in (routes / "ipv6_route").read_text("ascii").splitlines():
+            destination, prefix, *_, interface = line.split()
+            if destination.strip("0") == "" and prefix == "00":
+                found.add(interface)
+    return found
+
+
+def _network(interfaces: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net")) -> str:
+    """Return "wifi" when a default route goes over Wi-Fi."""
+    wireless = any((interfaces / interface / "wireless").exists() for interface in _default_interfaces(routes))
+    return "wifi" if wireless else "ethernet"

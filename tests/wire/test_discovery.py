@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from aioesphomeapi import APIClient
@@ -195,6 +197,109 @@ async def test_without_a_network_it_warns_once_and_tries_again(
     async with announced("disco-late"), listening() as listener:
         await listener.until(lambda seen: (BLUPOW_TYPE, "disco-late") in seen)
     assert caplog.text.count("Can't announce") == 1
+
+
+IPV6_ROUTE = (
+    "{destination} {prefix} " + "0" * 32 + " 00 " + "0" * 32 + " 00000400 00000001 00000000 00000001 {name:>8}\n"
+)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> "Host":
+    return Host(tmp_path)
+
+
+class Host:
+    """Interfaces and routes as Linux shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.interfaces, self.routes = folder / "net", folder / "proc"
+        self.interfaces.mkdir()
+        self.routes.mkdir()
+        self.addresses: list[tuple[str, str]] = [("lo", "127.0.0.1"), ("lo", "::1")]
+        self.route4(), self.route6()
+
+    def add(self, name: str, *addresses: str, hardware: bool = False, wireless: bool = False, on: str = "") -> None:
+        (self.interfaces / name).mkdir()
+        if hardware:
+            (self.interfaces / name / "device").mkdir()
+        if wireless:
+            (self.interfaces / name / "wireless").mkdir()
+        if on:
+            (self.interfaces / name / f"lower_{on}").symlink_to(self.interfaces / on)
+        self.addresses += [(name, address) for address in addresses]
+
+    def route4(self, *routes: tuple[str, str, str]) -> None:
+        lines = [f"{name}\t{to}\t0101A8C0\t0003\t0\t0\t0\t{mask}\t0\t0\t0   \n" for name, to, mask in routes]
+        (self.routes / "route").write_text("Iface\tDestination\tGateway \tFlags\t\n" + "".join(lines))
+
+    def route6(self, *routes: tuple[str, str, str]) -> None:
+        lines = [IPV6_ROUTE.format(name=name, destination=to, prefix=prefix) for name, to, prefix in routes]
+        (self.routes / "ipv6_route").write_text("".join(lines))
+
+    def announceable(self) -> list[str]:
+        addresses = [(name, ip_address(address)) for name, address in self.addresses]
+        return discovery._announceable(addresses, self.interfaces, self.routes)
+
+    def network(self) -> str:
+        return discovery._network(self.interfaces, self.routes)
+
+
+def test_neither_containers_nor_vpns_nor_loopback_are_announced(host: Host) -> None:
+    host.add("eth0", "192.168.1.5", "2001:db8::5", hardware=True)
+    host.add("wlan0", "192.168.1.6", hardware=True, wireless=True)
+    host.add("veth1", "fe80::1")
+    host.add("docker0", "172.17.0.1", "fe80::2", on="veth1")
+    host.add("wg0", "10.8.0.2")
+    host.add("tun0", "10.9.0.2")
+    host.route4(("eth0", "00000000", "00000000"), ("tun0", "00000000", "00000080"), ("docker0", "000011AC", "0000FFFF"))
+    assert host.announceable() == ["192.168.1.5", "2001:db8::5", "192.168.1.6"]
+    assert host.network() == "ethernet"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_default_route_makes_an_interface_a_way_to_us(host: Host, family: int) -> None:
+    host.add("veth0", "172.20.0.3", "fd00::3")
+    host.add("docker0", "172.17.0.1")
+    if family == 4:
+        host.route4(("veth0", "00000000", "00000000"))
+    else:
+        host.route6(("veth0", "0" * 32, "00"), ("docker0", "fe80" + "0" * 28, "40"), ("lo", "0" * 32, "00"))
+    assert host.announceable() == ["172.20.0.3", "fd00::3"]
+
+
+def test_a_bridge_or_vlan_on_hardware_counts_as_hardware(host: Host) -> None:
+    host.add("eth0", "fe80::5", hardware=True)
+    host.add("bond0", on="eth0")
+    host.add("br0", "192.168.1.5", on="bond0")
+    host.add("br0.20", "192.168.20.5", on="br0")
+    host.add("virbr0", "192.168.122.1")
+    assert host.announceable() == ["192.168.1.5", "192.168.20.5"]
+
+
+def test_virtual_interfaces_are_better_than_none(host: Host) -> None:
+    assert host.announceable() == []
+    host.add("eth0", hardware=True)
+    host.add("veth0", "172.20.0.3", "fe80::3")
+    assert host.announceable() == ["172.20.0.3"]
+
+
+def test_link_local_addresses_are_better_than_none(host: Host) -> None:
+    host.add("eth0", "169.254.1.2", "fe80::3", hardware=True)
+    host.add("docker0", "172.17.0.1")
+    assert host.announceable() == ["169.254.1.2", "fe80::3"]
+    host.add("wlan0", "fd00::5", hardware=True)
+    assert host.announceable() == ["fd00::5"]
+
+
+def test_a_host_that_shows_no_routes(host: Host) -> None:
+    (host.routes / "route").unlink()
+    (host.routes / "ipv6_route").unlink()
+    host.add("wlan0", "192.168.1.6", hardware=True, wireless=True)
+    assert host.announceable() == ["192.168.1.6"]
+    assert host.network() == "ethernet"
+    host.route4(("wlan0", "00000000", "00000000"))
+    assert host.network() == "wifi"
 
 
 async def test_the_real_client_finds_a_restarted_proxy_at_once() -> None:
