@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import ifaddr
-from zeroconf import InterfaceChoice, IPVersion, NonUniqueNameException, ServiceInfo
+from zeroconf import InterfaceChoice, IPVersion, NonUniqueNameException, NotRunningException, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from blupow_proxy.native_api import KeyStore, Mode, NodeInfo
@@ -19,8 +19,8 @@ ESPHOME_TYPE: Final = "_esphomelib._tcp.local."
 NOISE: Final = "Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 NAME_LENGTH: Final = 31  # ESPHome's limit of a device name
 NAMES: Final = 9  # how many names are tried: more than two proxies of one name is a configuration mistake
-ADDRESSES_S: Final = 5.0  # how soon a new address is announced
-RETRY_S: Final = 60.0  # without a network
+ADDRESSES_S: Final = 5.0  # how soon a new address is announced, or the first one
+RETRY_S: Final = 60.0  # with the same addresses as when it failed: zeroconf itself logs each attempt
 STOP_S: Final = 2.0  # a goodbye is three packets within half a second
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,54 +60,85 @@ class Announcer:
         self._on_renamed = on_renamed
         self._zeroconf: AsyncZeroconf | None = None
         self._announced: dict[str, ServiceInfo] = {}
+        self._host: list[HostAddress] = []
         self._addresses: list[str] = []
-        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._told_name = info.name
         self._warned = False
-        self._lock = asyncio.Lock()
 
     async def start(self) -> None:
-        """Announce, and keep doing so; without a network, try again each minute."""
-        async with self._lock:
-            await self._announce()
-        self._task = asyncio.create_task(self._follow())
+        """Announce for ever, as ``run``."""
+        await self.run()
+
+    async def run(self) -> None:
+        """Announce for ever, and keep it true; what nobody foresaw ends it, and it may be run again then."""
+        await self._close()  # what a breakdown has left
+        loop = asyncio.get_running_loop()
+        retry_at = 0.0
+        moved = False
+        while True:
+            self._news.clear()
+            # zeroconf skips an IPv6 address that is in its first second, and does not come back to it
+            settling = moved
+            moved = self._look()
+            if self._zeroconf is not None or moved or loop.time() >= retry_at:
+                retry_at = loop.time() + RETRY_S
+                try:
+                    await self._make_true(rescan=moved or settling)
+                except (OSError, NotRunningException) as error:
+                    await self._give_up(str(error) or type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ADDRESSES_S):
+                    await self._news.wait()
 
     async def stop(self) -> None:
-        """Say goodbye; takes 2 s at most."""
-        if self._task is not None:
-            self._task.cancel()
+        """Say goodbye once ``run`` was cancelled; takes 2 s at most."""
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(STOP_S):
                 await self._close()
 
     async def update(self) -> None:
-        """Announce what has changed of the encryption."""
-        async with self._lock:
-            await self._refresh()
+        """Announce soon what has changed of the encryption; returns at once, many calls are one announcement."""
+        self._news.set()
 
     async def companion_authenticated(self) -> None:
-        """Withdraw the ESPHome device, if that is the policy: the companion shows everything."""
-        async with self._lock:
-            if not self._withdrawable or not self._esphome:
-                return
+        """Withdraw the ESPHome device soon, if that is the policy: the companion shows everything."""
+        if self._withdrawable:
             self._esphome = False
-            announced = self._announced.pop(ESPHOME_TYPE, None)
-            if announced is not None and self._zeroconf is not None:
-                await (await self._zeroconf.async_unregister_service(announced))
-                _LOGGER.info("A companion is connected: the ESPHome device is no longer announced")
+            self._news.set()
 
-    async def _announce(self) -> None:
-        self._addresses = _addresses(self._interfaces)
-        try:
+    def _look(self) -> bool:
+        """Take note of the host's addresses; returns whether they have changed."""
+        host = _host_addresses()
+        self._addresses = _announceable(host) if self._interfaces is None else list(self._interfaces)
+        moved, self._host = host != self._host, host
+        return moved
+
+    async def _make_true(self, *, rescan: bool) -> None:
+        """Let the network know what is true now."""
+        if not self._addresses:
+            # zeroconf would fail without any interface, and clients can do nothing with a name that has no address
+            await self._give_up("there is none")
+        elif self._zeroconf is None:
+            # on every interface, also on those whose addresses are not announced: a container hears of us over its
+            # bridge, and reaches our address on the network
             self._zeroconf = AsyncZeroconf(
                 interfaces=InterfaceChoice.All if self._interfaces is None else list(self._interfaces),
                 ip_version=IPVersion.All if self._interfaces is None else IPVersion.V4Only,
             )
             await self._register()
-        except OSError as error:
-            if not self._warned:
-                self._warned = True
-                _LOGGER.warning("Can't announce on this network (%s): add the proxy by its address meanwhile", error)
-            await self._close()
+            self._warned = False
+        else:
+            if rescan and self._interfaces is None:
+                await self._zeroconf.async_update_interfaces()
+            await self._refresh()
+
+    async def _give_up(self, why: str) -> None:
+        """Wait for a better network, and say so once."""
+        if not self._warned:
+            self._warned = True
+            _LOGGER.warning("Can't announce on this network (%s): add the proxy by its address meanwhile", why)
+        await self._close()
 
     async def _register(self) -> None:
         """Register under the first name that nobody else has."""
@@ -121,8 +152,11 @@ class Announcer:
                 continue
             if failures:
                 raise failures[0]
-            if number > 1:
-                _LOGGER.warning("The name %s is taken on this network: using %s", self._info.name, self.name)
+            _LOGGER.info("Announced as %s at %s", self.name, ", ".join(self._addresses))
+            if self.name != self._told_name:
+                self._told_name = self.name
+                if number > 1:
+                    _LOGGER.warning("The name %s is taken on this network: using %s", self._info.name, self.name)
                 self._on_renamed(self.name)
             return
         _LOGGER.warning("The name %s and its variants are taken on this network: not announced", self._info.name)
@@ -135,43 +169,34 @@ class Announcer:
         await broadcast
 
     async def _unregister(self) -> None:
-        announced = list(self._announced.values())
-        self._announced.clear()
-        for service in announced:
-            if self._zeroconf is not None:
-                await (await self._zeroconf.async_unregister_service(service))
+        await asyncio.gather(*map(self._unregister_type, list(self._announced)))
+
+    async def _unregister_type(self, kind: str) -> None:
+        assert self._zeroconf is not None  # noqa: S101 - called while announcing
+        await (await self._zeroconf.async_unregister_service(self._announced.pop(kind)))
 
     async def _refresh(self) -> None:
-        if self._zeroconf is None:
-            return
-        for kind in list(self._announced):
-            service = self._service(kind)
-            self._announced[kind] = service
-            await (await self._zeroconf.async_update_service(service))
+        """Announce anew what differs from what is announced, and nothing else."""
+        for kind in self._announced.keys() - self._types():
+            await self._unregister_type(kind)
+            _LOGGER.info("A companion is connected: the ESPHome device is no longer announced")
+        await asyncio.gather(*map(self._refresh_type, list(self._announced)))
 
-    async def _follow(self) -> None:
-        """Announce new addresses; announce at all once there is a network."""
-        while True:
-            await asyncio.sleep(RETRY_S if self._zeroconf is None else ADDRESSES_S)
-            async with self._lock:
-                try:
-                    if self._zeroconf is None:
-                        await self._announce()
-                    elif (current := _addresses(self._interfaces)) != self._addresses:
-                        self._addresses = current
-                        _LOGGER.info("Addresses changed: %s", ", ".join(current) or "none")
-                        if self._interfaces is None:
-                            await self._zeroconf.async_update_interfaces()
-                        await self._refresh()
-                except OSError as error:
-                    _LOGGER.debug("%s", error)
+    async def _refresh_type(self, kind: str) -> None:
+        assert self._zeroconf is not None  # noqa: S101 - called while announcing
+        service, before = self._service(kind), self._announced[kind]
+        addresses = service.parsed_addresses()
+        if service.text == before.text and addresses == before.parsed_addresses():
+            return
+        _LOGGER.info("Announced anew: %s at %s", kind.removesuffix(".local."), ", ".join(addresses))
+        self._announced[kind] = service
+        await (await self._zeroconf.async_update_service(service))
 
     async def _close(self) -> None:
         zeroconf, self._zeroconf = self._zeroconf, None
         self._announced.clear()
         if zeroconf is not None:
-            await zeroconf.async_unregister_all_services()
-            await zeroconf.async_close()
+            await zeroconf.async_close()  # with a goodbye
 
     def _types(self) -> list[str]:
         return [BLUPOW_TYPE, *([ESPHOME_TYPE] if self._esphome else [])]
@@ -214,10 +239,6 @@ class Announcer:
 def _numbered(name: str, number: int) -> str:
     suffix = f"-{number}"
     return name[: NAME_LENGTH - len(suffix)].rstrip("-") + suffix
-
-
-def _addresses(interfaces: Sequence[str] | None) -> list[str]:
-    return _announceable(_host_addresses()) if interfaces is None else list(interfaces)
 
 
 def _host_addresses() -> list[HostAddress]:

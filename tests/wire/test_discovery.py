@@ -1,8 +1,12 @@
 """The announcements as real zeroconf, and the real client, see them."""
 
 import asyncio
+import logging
+import os
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -14,13 +18,15 @@ from aioesphomeapi.reconnect_logic import ReconnectLogic
 from zeroconf import ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from blupow_proxy import discovery
+from blupow_proxy import app, discovery
 from blupow_proxy.discovery import BLUPOW_TYPE, ESPHOME_TYPE, NOISE, Announcer
 from blupow_proxy.native_api import Mode, Node, NodeInfo
 from blupow_proxy.server import ApiServer
 
 LOOPBACK = ["127.0.0.1"]
 SEEN_S = 8.0
+ABSENT_S = 1.5  # an answer takes 0.12 s at most
+CANNOT_ISOLATE = 77
 INFO = NodeInfo(
     name="disco-shed",
     friendly_name="Disco shed",
@@ -67,15 +73,25 @@ class Listener:
                 self._news.clear()
                 await self._news.wait()
 
-    async def service(self, kind: str, name: str) -> AsyncServiceInfo:
-        info = AsyncServiceInfo(kind, f"{name}.{kind}")
-        assert await info.async_request(self.zeroconf.zeroconf, 3000)
-        return info
+    async def service(
+        self, kind: str, name: str, condition: Callable[[AsyncServiceInfo], bool] = lambda _: True
+    ) -> AsyncServiceInfo:
+        """Wait until a service is such that ``condition`` holds."""
+        async with asyncio.timeout(SEEN_S):
+            while True:
+                self._news.clear()
+                info = AsyncServiceInfo(kind, f"{name}.{kind}")
+                if await info.async_request(self.zeroconf.zeroconf, 3000) and condition(info):
+                    return info
+                await self._news.wait()
+
+    async def is_absent(self, kind: str, name: str) -> bool:
+        return not await AsyncServiceInfo(kind, f"{name}.{kind}").async_request(self.zeroconf.zeroconf, ABSENT_S * 1000)
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Listener]:
-    zeroconf = AsyncZeroconf(interfaces=LOOPBACK)
+async def listening(interface: str = LOOPBACK[0]) -> AsyncIterator[Listener]:
+    zeroconf = AsyncZeroconf(interfaces=[interface])
     listener = Listener(zeroconf)
     browser = AsyncServiceBrowser(zeroconf.zeroconf, [BLUPOW_TYPE, ESPHOME_TYPE], handlers=[listener.changed])
     try:
@@ -87,15 +103,16 @@ async def listening() -> AsyncIterator[Listener]:
 
 @asynccontextmanager
 async def announced(name: str, keys: Keys | None = None, **options) -> AsyncIterator[Announcer]:
-    options.setdefault("esphome", "auto")
-    announcer = Announcer(
-        replace(INFO, name=name), keys or Keys(), port=options.pop("port", 6053), interfaces=LOOPBACK, **options
-    )
-    await announcer.start()
+    options = {"info": replace(INFO, name=name), "port": 6053, "esphome": "auto", "interfaces": LOOPBACK} | options
+    announcer = Announcer(keys=keys or Keys(), **options)
+    running = asyncio.create_task(announcer.run())
     try:
         yield announcer
     finally:
+        running.cancel()
         await announcer.stop()
+        await asyncio.wait([running])
+    assert running.cancelled()
 
 
 async def test_records_withdrawal_and_goodbye() -> None:
@@ -136,7 +153,7 @@ async def test_policies(policy: str, companion_seen: bool, esphome: bool) -> Non
         if esphome:
             await listener.until(lambda seen: (ESPHOME_TYPE, name) in seen)
             await announcer.companion_authenticated()
-        assert ((ESPHOME_TYPE, name) in listener.seen) is esphome
+        assert await listener.is_absent(ESPHOME_TYPE, name) is not esphome
 
 
 async def test_what_is_said_of_encryption_follows_the_key() -> None:
@@ -146,45 +163,70 @@ async def test_what_is_said_of_encryption_follows_the_key() -> None:
         Mode.CLOSED: {"api_encryption_supported": NOISE},
         Mode.ENCRYPTED: {"api_encryption": NOISE},
     }
-    async with announced("disco-key", keys) as announcer:
+    async with announced("disco-key", keys) as announcer, listening() as listener:
         for mode, properties in expected.items():
             keys.mode = mode
             await announcer.update()
-            async with listening() as listener:
-                service = await listener.service(BLUPOW_TYPE, "disco-key")
-                found = {key: value for key, value in service.decoded_properties.items() if key.startswith("api_")}
-                assert found == properties
+            for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
+                await listener.service(kind, "disco-key", lambda service: encryption(service) == properties)  # noqa: B023
+
+
+def encryption(service: AsyncServiceInfo) -> dict[str, str | None]:
+    return {key: value for key, value in service.decoded_properties.items() if key.startswith("api_")}
+
+
+async def test_many_updates_are_one_announcement_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    real = AsyncZeroconf.async_update_service
+
+    async def spied(self, info):
+        sent.append(info.type)
+        return await real(self, info)
+
+    monkeypatch.setattr(AsyncZeroconf, "async_update_service", spied)
+    keys = Keys(Mode.PROVISIONING)
+    async with announced("disco-many", keys) as announcer, listening() as listener:
+        for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
+            await listener.service(kind, "disco-many")
+        await announcer.update()
+        keys.mode = Mode.ENCRYPTED
+        started = time.monotonic()
+        for _ in range(1000):
+            await announcer.update()
+        assert time.monotonic() - started < 0.1
+        for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
+            await listener.service(kind, "disco-many", lambda service: encryption(service) == {"api_encryption": NOISE})
+        assert time.monotonic() - started < discovery.ADDRESSES_S / 2
+        keys.mode = Mode.CLOSED
+        await announcer.update()
+        await listener.service(BLUPOW_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
+        await listener.service(ESPHOME_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
+    assert sorted(sent) == [BLUPOW_TYPE] * 2 + [ESPHOME_TYPE] * 2
 
 
 async def test_a_taken_name_is_changed_and_said(caplog: pytest.LogCaptureFixture) -> None:
     names: list[str] = []
-    async with (
-        announced("disco-a-name-of-thirty-one-char", esphome="never"),
-        announced("disco-a-name-of-thirty-one-char", on_renamed=names.append) as second,
-        listening() as listener,
-    ):
-        assert names == [second.name] == ["disco-a-name-of-thirty-one-ch-2"]
-        assert "is taken on this network" in caplog.text
-        await listener.until(lambda seen: (ESPHOME_TYPE, second.name) in seen)
+    told = asyncio.Event()
 
+    def renamed(name: str) -> None:
+        names.append(name)
+        told.set()
 
-async def test_a_new_address_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "ADDRESSES_S", 0.05)
-    addresses = ["127.0.0.1"]
-    monkeypatch.setattr(discovery, "_addresses", lambda _: list(addresses))
-    async with listening() as listener, announced("disco-move"):
-        first = await listener.service(BLUPOW_TYPE, "disco-move")
-        assert first.parsed_addresses() == ["127.0.0.1"]
-        listener.seen.clear()
-        addresses.append("127.0.0.2")
-        await listener.until(lambda seen: (BLUPOW_TYPE, "disco-move") in seen)
-        moved = await listener.service(BLUPOW_TYPE, "disco-move")
-        assert sorted(moved.parsed_addresses()) == addresses
+    name = "disco-a-name-of-thirty-one-char"
+    async with listening() as listener, announced(name, esphome="never"):
+        await listener.until(lambda seen: (BLUPOW_TYPE, name) in seen)
+        async with announced(name, on_renamed=renamed) as second:
+            await listener.until(lambda seen: (ESPHOME_TYPE, "disco-a-name-of-thirty-one-ch-2") in seen)
+            async with asyncio.timeout(SEEN_S):
+                await told.wait()
+            assert names == [second.name] == ["disco-a-name-of-thirty-one-ch-2"]
+            assert "is taken on this network" in caplog.text
 
 
 async def test_without_a_network_it_warns_once_and_tries_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(discovery, "ADDRESSES_S", 0.01)
     monkeypatch.setattr(discovery, "RETRY_S", 0.01)
     real, failures = discovery.AsyncZeroconf, iter(range(3))
 
@@ -197,6 +239,50 @@ async def test_without_a_network_it_warns_once_and_tries_again(
     async with announced("disco-late"), listening() as listener:
         await listener.until(lambda seen: (BLUPOW_TYPE, "disco-late") in seen)
     assert caplog.text.count("Can't announce") == 1
+
+
+async def test_what_nobody_foresaw_is_logged_at_once_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "FAILED_PAUSE_S", 0.01)
+    breakdowns = iter(range(3))
+
+    class Broken(Keys):
+        @property
+        def mode(self) -> Mode:
+            if next(breakdowns, None) is not None:
+                raise ZeroDivisionError("nobody foresaw this")
+            return Mode.PLAINTEXT
+
+        @mode.setter
+        def mode(self, _: Mode) -> None:
+            pass
+
+    announcer = Announcer(replace(INFO, name="disco-broken"), Broken(), port=6053, esphome="auto", interfaces=LOOPBACK)
+    both = {(BLUPOW_TYPE, "disco-broken"), (ESPHOME_TYPE, "disco-broken")}
+    async with listening() as listener:
+        running = asyncio.create_task(app._supervise("The announcement", announcer.run))
+        await listener.until(lambda seen: both <= seen)
+        running.cancel()
+        await announcer.stop()
+        await listener.until(lambda seen: not both & seen)
+        await asyncio.wait([running])
+    assert "Traceback" in caplog.text
+    assert "nobody foresaw this" in caplog.text
+
+
+async def test_a_breakdown_before_the_end_does_not_keep_it_from_saying_goodbye() -> None:
+    keys = Keys()
+    announcer = Announcer(replace(INFO, name="disco-end"), keys, port=6053, esphome="never", interfaces=LOOPBACK)
+    async with listening() as listener:
+        running = asyncio.create_task(announcer.run())
+        await listener.until(lambda seen: (BLUPOW_TYPE, "disco-end") in seen)
+        del keys.mode
+        await announcer.update()
+        with pytest.raises(AttributeError):
+            await running
+        await announcer.stop()
+        await listener.until(lambda seen: (BLUPOW_TYPE, "disco-end") not in seen)
 
 
 IPV6_ROUTE = (
@@ -302,6 +388,21 @@ def test_a_host_that_shows_no_routes(host: Host) -> None:
     assert host.network() == "wifi"
 
 
+@pytest.mark.parametrize("scenario", ["late", "docker"])
+def test_on_a_network_of_its_own(scenario: str) -> None:
+    child = subprocess.run(
+        [sys.executable, __file__, scenario],
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    if child.returncode == CANNOT_ISOLATE:
+        pytest.skip(child.stderr)
+    assert child.returncode == 0, child.stderr
+    assert "ERROR" not in child.stderr
+
+
 async def test_the_real_client_finds_a_restarted_proxy_at_once() -> None:
     """ReconnectLogic hears of the new start by zeroconf, long before its own next attempt."""
     name = "disco-reconnect"
@@ -362,3 +463,87 @@ async def test_the_real_client_finds_a_restarted_proxy_at_once() -> None:
         await logic.stop()
         await server.stop()
         await listener.async_close()
+
+
+def isolate() -> None:
+    """Move this process into a network with nothing but a loopback that is down."""
+    try:
+        os.unshare(os.CLONE_NEWNET if os.getuid() == 0 else os.CLONE_NEWUSER | os.CLONE_NEWNET)
+        ip("link add probe0 type veth peer name probe1")
+        ip("link del probe0")
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no network namespace: {error}", file=sys.stderr)
+        raise SystemExit(CANNOT_ISOLATE) from None
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+def plug(name: str, address: str, *, gateway: str = "") -> None:
+    """Add an interface with a carrier."""
+    ip(f"link add {name} type veth peer name {name}-peer")
+    ip(f"link set {name}-peer up")
+    ip(f"link set {name} up")
+    ip(f"addr add {address}/24 dev {name}")
+    if gateway:
+        ip(f"route add default via {gateway}")
+
+
+async def late() -> None:
+    """No interface is up at the start."""
+    warned = asyncio.Event()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Can't announce" in record.getMessage():
+                warned.set()
+
+    logging.getLogger("blupow_proxy").addHandler(Heard())
+    async with announced("disco-late", interfaces=None):
+        async with asyncio.timeout(SEEN_S):
+            await warned.wait()
+        ip("link set lo up")
+        plug("lan0", "192.168.7.5")
+        async with listening("192.168.7.5") as listener:
+            service = await listener.service(BLUPOW_TYPE, "disco-late")
+            assert service.parsed_addresses() == ["192.168.7.5"], service
+            ip("addr add 192.168.7.6/24 dev lan0")
+            await listener.service(BLUPOW_TYPE, "disco-late", lambda service: len(service.parsed_addresses()) == 2)
+
+
+async def docker() -> None:
+    """Docker's bridge and a VPN have addresses too."""
+    ip("link set lo up")
+    ip("link add docker0 type bridge")
+    ip("link set docker0 up")
+    ip("addr add 172.17.0.1/16 dev docker0")
+    ip("tuntap add vpn0 mode tun")
+    ip("link set vpn0 up")
+    ip("addr add 10.8.0.2/24 dev vpn0")
+    plug("lan0", "192.168.7.5", gateway="192.168.7.1")
+    async with announced("disco-docker", interfaces=None):
+        async with listening("172.17.0.1") as container:  # it hears of us too
+            service = await container.service(BLUPOW_TYPE, "disco-docker")
+            assert service.parsed_addresses() == ["192.168.7.5"], service
+            ip("link del lan0")
+            await container.service(BLUPOW_TYPE, "disco-docker", lambda service: "172.17.0.1" in addresses(service))
+        async with listening("172.17.0.1") as container:
+            service = await container.service(BLUPOW_TYPE, "disco-docker")
+            assert addresses(service) == {"172.17.0.1", "10.8.0.2"}, service
+            plug("lan0", "192.168.7.5", gateway="192.168.7.1")
+            await container.service(BLUPOW_TYPE, "disco-docker", lambda service: "192.168.7.5" in addresses(service))
+        async with listening("192.168.7.5") as network:
+            service = await network.service(BLUPOW_TYPE, "disco-docker")
+            assert addresses(service) == {"192.168.7.5"}, service
+
+
+def addresses(service: AsyncServiceInfo) -> set[str]:
+    return set(service.parsed_addresses())
+
+
+if __name__ == "__main__":
+    isolate()
+    discovery.ADDRESSES_S = 0.2
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run({"late": late, "docker": docker}[sys.argv[1]]())
