@@ -12,13 +12,14 @@ import ifaddr
 from zeroconf import InterfaceChoice, IPVersion, NonUniqueNameException, NotRunningException, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
-from blupow_proxy.native_api import KeyStore, Mode, NodeInfo
+from blupow_proxy.native_api import KeyStore, Mode, NodeInfo, fnv1a_32
 
 BLUPOW_TYPE: Final = "_blupow._tcp.local."
 ESPHOME_TYPE: Final = "_esphomelib._tcp.local."
 NOISE: Final = "Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 NAME_LENGTH: Final = 31  # ESPHome's limit of a device name
 NAMES: Final = 9  # how many names are tried: more than two proxies of one name is a configuration mistake
+TXT_BYTES: Final = 255  # of "key=value": its length is one byte
 ADDRESSES_S: Final = 5.0  # how soon a new address is announced, or the first one
 RETRY_S: Final = 60.0  # with the same addresses as when it failed: zeroconf itself logs each attempt
 STOP_S: Final = 2.0  # a goodbye is three packets within half a second
@@ -206,7 +207,7 @@ class Announcer:
             kind,
             f"{self.name}.{kind}",
             port=self.port,
-            properties=dict(self._properties()),
+            properties={key: _txt_value(key, value) for key, value in self._properties().items()},
             server=f"{self.name}.local.",
             parsed_addresses=self._addresses,
         )
@@ -216,6 +217,7 @@ class Announcer:
         properties = {
             "friendly_name": info.friendly_name,
             "version": info.esphome_version,
+            "config_hash": f"{fnv1a_32(repr((info, self.port))):08x}",
             "mac": info.mac_digits,
             "platform": "host",
             "board": "host",
@@ -239,6 +241,12 @@ class Announcer:
 def _numbered(name: str, number: int) -> str:
     suffix = f"-{number}"
     return name[: NAME_LENGTH - len(suffix)].rstrip("-") + suffix
+
+
+def _txt_value(key: str, value: str) -> str:
+    """Return as much of ``value`` as a TXT record holds beside ``key``."""
+    room = TXT_BYTES - len(f"{key}=".encode())
+    return value.encode(errors="replace")[:room].decode(errors="ignore")
 
 
 def _host_addresses() -> list[HostAddress]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -128,6 +129,7 @@ async def test_records_withdrawal_and_goodbye() -> None:
                 assert service.decoded_properties == {
                     "friendly_name": "Disco shed",
                     "version": "2026.10.0",
+                    "config_hash": service.decoded_properties["config_hash"],
                     "mac": "02aabbccddee",
                     "platform": "host",
                     "board": "host",
@@ -202,6 +204,28 @@ async def test_many_updates_are_one_announcement_at_once(monkeypatch: pytest.Mon
         await listener.service(BLUPOW_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
         await listener.service(ESPHOME_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
     assert sorted(sent) == [BLUPOW_TYPE] * 2 + [ESPHOME_TYPE] * 2
+
+
+async def test_the_hash_is_that_of_the_configuration() -> None:
+    hashes = []
+    for info, port in ((INFO, 1), (INFO, 1), (replace(INFO, suggested_area="Garage"), 1), (INFO, 2)):
+        announcer = Announcer(info, Keys(), port=port, esphome="auto")
+        hashes.append(announcer._properties()["config_hash"])
+    assert all(re.fullmatch("[0-9a-f]{8}", found) for found in hashes)
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Ä" * 200, "Ä" * 120), ("a" + "Ä" * 200, "a" + "Ä" * 120), ("x" * 1000, "x" * 241), ("a\udcffb", "a?b")],
+)
+async def test_what_a_txt_record_does_not_hold_is_cut(name: str, shown: str) -> None:
+    info = replace(INFO, name="disco-long", friendly_name=name)
+    async with listening() as listener, announced("disco-long", info=info):
+        service = await listener.service(BLUPOW_TYPE, "disco-long")
+        assert service.decoded_properties["friendly_name"] == shown
+        assert service.decoded_properties["project_version"] == INFO.project_version
 
 
 async def test_a_taken_name_is_changed_and_said(caplog: pytest.LogCaptureFixture) -> None:
