@@ -1,6 +1,7 @@
 """Single values: each function returns what it is given as it is used, or says what to write instead."""
 
 import re
+import unicodedata
 from base64 import b64decode
 from difflib import get_close_matches
 from typing import Any, Final
@@ -8,10 +9,13 @@ from typing import Any, Final
 from probatio import Invalid
 
 NAME_LENGTH: Final = 31  # ESPHome's limit: the name is a host name
+LABEL_BYTES: Final = 120  # ESPHome's limit of names that are shown, in UTF-8: they go into discovery's short records
 KEY_BYTES: Final = 32
 MIN_INTERVAL_S: Final = 0.5  # faster than this, devices stop answering
 
-_PERIOD: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]+)", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"0*([0-9]{1,9})")  # Python converts no endless ones
+_HEX_NUMBER: Final = re.compile(r"0[xX]0*([0-9a-fA-F]{1,8})")
+_PERIOD: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)", re.IGNORECASE)
 _UNITS_S: Final = {
     "ms": 0.001,
     "millisecond": 0.001,
@@ -29,6 +33,7 @@ _UNITS_S: Final = {
     "hour": 3600.0,
     "hours": 3600.0,
 }
+_UNPRINTABLE: Final = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line ends
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "enable": True} | {
     "false": False,
     "no": False,
@@ -37,21 +42,39 @@ _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "enable": True} | {
 }
 
 
-def text(value: Any) -> str:
-    """Return a text that is not empty."""
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    raise Invalid("expected a text" if value not in ("", None) else "is empty: write a text or leave it out")
+def label(value: Any) -> str:
+    """Return a name that is shown: one line of at most ``LABEL_BYTES``."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise Invalid("is empty: write a text")
+    if isinstance(value, (bool, int, float)):
+        raise Invalid("expected a text: put it in quotes")
+    if not isinstance(value, str):
+        raise Invalid("expected a text")
+    name = value.strip()
+    if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+        raise Invalid("expected one line without control characters")
+    length = len(name.encode())
+    if length > LABEL_BYTES:
+        hint = "" if name.isascii() else ", where letters such as ä count as 2"
+        raise Invalid(f"is {length} bytes long: shorten it to {LABEL_BYTES}{hint}")
+    return name
 
 
 def node_name(value: Any) -> str:
     """Return a device name by ESPHome's rules."""
-    name = text(value)
+    name = label(value)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", name) or len(name) > NAME_LENGTH:
         suggestion = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:NAME_LENGTH].strip("-")
         hint = f", such as {suggestion!r}" if suggestion else ""
         raise Invalid(f"use lower-case letters, digits and hyphens, at most {NAME_LENGTH}{hint}")
     return name
+
+
+def adapter(value: Any) -> str:
+    """Return the name of a Bluetooth adapter, as Linux names them."""
+    if isinstance(value, str) and re.fullmatch(r"hci[0-9]{1,5}", value.strip()):
+        return value.strip()
+    raise Invalid("expected an adapter such as hci0: `ls /sys/class/bluetooth` lists them")
 
 
 def boolean(value: Any) -> bool:
@@ -64,11 +87,14 @@ def boolean(value: Any) -> bool:
 
 
 def whole_number(least: int, most: int) -> Any:
-    """Return a function for whole numbers in ``least..most``; 0x10 counts."""
+    """Return a function for whole numbers in ``least..most``; 0x10 counts, and 010 is ten."""
 
     def number(value: Any) -> int:
-        if isinstance(value, str) and re.fullmatch(r"0[xX][0-9a-fA-F]+|\d+", value):
-            value = int(value, 0)
+        if isinstance(value, str):
+            if decimal := _NUMBER.fullmatch(value.strip()):
+                value = int(decimal[1])
+            elif hexadecimal := _HEX_NUMBER.fullmatch(value.strip()):
+                value = int(hexadecimal[1], 16)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise Invalid(f"expected a whole number from {least} to {most}")
         return value
@@ -80,9 +106,8 @@ def one_of(*choices: str, upper: bool = False) -> Any:
     """Return a function for one of several words."""
 
     def word(value: Any) -> str:
-        if isinstance(value, bool):
-            value = "on" if value else "off"
-        given = str(value).upper() if upper else str(value).lower()
+        given = value.strip() if isinstance(value, str) else ""
+        given = given.upper() if upper else given.lower()
         if given in choices:
             return given
         close = get_close_matches(given, choices, 1)
@@ -94,7 +119,9 @@ def one_of(*choices: str, upper: bool = False) -> Any:
 
 def mac_address(value: Any) -> str:
     """Return a Bluetooth address as AA:BB:CC:DD:EE:FF."""
-    digits = re.sub(r"[:-]", "", value) if isinstance(value, str) else ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Invalid("looks like a number to YAML: put the address in quotes")
+    digits = re.sub(r"[:-]", "", value.strip()) if isinstance(value, str) else ""
     if not re.fullmatch(r"[0-9a-fA-F]{12}", digits):
         raise Invalid("expected a Bluetooth address such as C4:D3:6A:00:00:01: `blupow-proxy scan` lists them")
     return bytes.fromhex(digits).hex(":").upper()
@@ -103,7 +130,7 @@ def mac_address(value: Any) -> str:
 def key(value: Any) -> bytes:
     """Return the 32 bytes of an encryption key; the message never holds the value."""
     try:
-        decoded = b64decode(value if isinstance(value, str) else b"?", validate=True)
+        decoded = b64decode(value.strip() if isinstance(value, str) else b"?", validate=True)
     except ValueError:
         decoded = b""
     if len(decoded) != KEY_BYTES or not any(decoded):
@@ -125,6 +152,12 @@ def interval_s(value: Any) -> float:
 
 def identifier(value: Any) -> str:
     """Return an id: letters, digits and underscores."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        return value
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value.strip()):
+        return value.strip()
     raise Invalid("an id has letters, digits and underscores, and starts with a letter")
+
+
+FAMILIES: Final = ("auto", "controller", "dcc", "battery", "inverter", "shunt300")
+
+family: Final = one_of(*FAMILIES)
+modbus_address: Final = whole_number(1, 247)  # the addresses of Modbus; 0 is for everyone, the rest is reserved

@@ -10,7 +10,6 @@ from .tree import Path_
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
 _VARIANT_FAMILIES: Final = ("auto", "battery")
-_MODBUS_ADDRESS: Final = fields.whole_number(1, 247)
 
 
 def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
@@ -39,7 +38,7 @@ def _taken(numbered: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[Path_, 
     for option in ("name", "id"):
         first: dict[str, int] = {}
         for number, unit in numbered:
-            value = _read(fields.text, unit.get(option))
+            value = _read(fields.label, unit.get(option))
             if value is None:
                 continue
             if value in first:
@@ -55,7 +54,7 @@ def _shared_links(numbered: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[
         if address is None:
             continue
         members = links.setdefault(address, {})
-        modbus_address = _read(_MODBUS_ADDRESS, unit.get("modbus_address"))
+        modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
         if modbus_address in members:
             yield (
                 ("renogy", number, "address"),

@@ -6,7 +6,6 @@ from probatio import Invalid, MultipleInvalid, Optional, Required, Schema
 
 from . import fields
 
-FAMILIES: Final = ("auto", "controller", "dcc", "battery", "inverter", "shunt300")
 VARIANTS: Final = ("legacy", "pro", "rngpro", "hub")
 LEVELS: Final = ("NONE", "ERROR", "WARN", "INFO", "DEBUG", "VERBOSE", "VERY_VERBOSE")
 POLICIES: Final = ("auto", "always", "never")
@@ -29,16 +28,17 @@ def _encryption(value: Any) -> dict[str, Any]:
 _UNIT: Final = Schema(
     {
         Required("address"): fields.mac_address,
-        Required("name"): fields.text,
+        Required("name"): fields.label,
         Optional("id"): fields.identifier,
-        Optional("family"): fields.one_of(*FAMILIES),
+        Optional("family"): fields.family,
         Optional("variant"): fields.one_of(*VARIANTS),
-        Optional("modbus_address"): fields.whole_number(1, 247),
+        Optional("modbus_address"): fields.modbus_address,
         Optional("update_interval"): fields.interval_s,
         Optional("load_switch"): fields.boolean,
-        Optional("area"): fields.text,
+        Optional("area"): fields.label,
     }
 )
+_UNITS: Final = Schema([_UNIT])
 
 
 def _block(options: dict[Any, Any]) -> Any:
@@ -52,9 +52,9 @@ def _block(options: dict[Any, Any]) -> Any:
 
 
 def _units(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, dict):
+    if value is not None and not isinstance(value, list):
         raise Invalid("expected a list: start each unit with `- address:`")
-    return list(Schema([_UNIT])([] if value is None else value))
+    return list(_UNITS(value or []))
 
 
 SCHEMA: Final = Schema(
@@ -62,12 +62,12 @@ SCHEMA: Final = Schema(
         Required("esphome"): Schema(
             {
                 Required("name"): fields.node_name,
-                Optional("friendly_name"): fields.text,
-                Optional("area"): fields.text,
+                Optional("friendly_name"): fields.label,
+                Optional("area"): fields.label,
             }
         ),
         Optional("api"): _block({Optional("port"): fields.whole_number(1, 65535), Optional("encryption"): _encryption}),
-        Optional("bluetooth"): _block({Optional("adapter"): fields.text}),
+        Optional("bluetooth"): _block({Optional("adapter"): fields.adapter}),
         Optional("zeroconf"): _block(
             {Optional("disabled"): fields.boolean, Optional("esphome"): fields.one_of(*POLICIES)}
         ),
@@ -78,7 +78,7 @@ SCHEMA: Final = Schema(
 
 _PLAIN_WORDS: Final = {
     "required key not provided": "is required",
-    "expected a mapping": "expected options below it",
+    "expected a mapping": "expected options below it, indented",
 }
 
 

@@ -123,9 +123,8 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "api:\n  encryption:\n    key: 5\n", ["4:10: api.encryption.key: expected a key of 32 bytes"]),
         (BASE + f"api:\n  encryption:\n    key: {b64encode(bytes(32)).decode()}\n", ["4:10: api.encryption.key: expected a key"]),
         (BASE + "api:\n  encryption:\n    keys: x\n", ["4:5: api.encryption.keys: not a valid option", "'key'"]),
-        (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
         (BASE + "api:\n  port: !env_var PORT\n", ["3:3: api.port: !env_var is not understood here"]),
-        (BASE + "bluetooth:\n  adapter: [1]\n", ["3:12: bluetooth.adapter: expected a text"]),
+        (BASE + "bluetooth:\n  adapter: [1]\n", ["3:12: bluetooth.adapter: expected an adapter such as hci0"]),
         (BASE + "zeroconf:\n  esphome: sometimes\n", ["3:12: zeroconf.esphome: expected one of auto, always, never"]),
         (BASE + "zeroconf:\n  disabled: 3\n", ["3:13: zeroconf.disabled: expected true or false"]),
         (BASE + "logger:\n  level: INF\n", ["3:10: logger.level: expected one of NONE", "did you mean 'INFO'?"]),
@@ -144,14 +143,32 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (UNIT + "load_switch: perhaps\n", ["5:18: renogy.0.load_switch: expected true or false"]),
         (UNIT + "family: inverter\n    load_switch: true\n", ["6:5: renogy.0.load_switch: only a controller has a load output"]),
         (UNIT + "family: dcc\n    variant: pro\n", ["6:14: renogy.0.variant: only batteries have variants"]),
-        (UNIT + "id: 5 a\n", ["5:9: renogy.0.id: an id has letters, digits and underscores"]),
+        (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
         (UNIT + "yes: 1\n    1: 2\n", ["5:5: renogy.0.yes: not a valid option", "1 is not a word"]),
+        (UNIT + "\n  - address: C4:D3:6A:00:00:02\n    name: Rover\n", ["7:11: renogy.1.name: 'Rover' is taken by renogy.0"]),
+        (UNIT + "id: 5 a\n", ["5:9: renogy.0.id: an id has letters, digits and underscores"]),
         (UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n", ["6:14: renogy.1.address: renogy.0 is the same unit"]),
         (
             UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n    modbus_address: 3\n",
             ["6:14: renogy.1.address: renogy.0 is behind the same Bluetooth module"],
         ),
-        (UNIT + "\n  - address: C4:D3:6A:00:00:02\n    name: Rover\n", ["7:11: renogy.1.name: 'Rover' is taken by renogy.0"]),
+        ("esphome:\n  name: |\n    a\n    b\n", ["2:9: esphome.name: expected one line"]),
+        ('esphome: {name: a, friendly_name: "a\\nb"}\n', ["1:35: esphome.friendly_name: expected one line without control characters"]),
+        ('esphome: {name: a, area: "\\e[31m"}\n', ["1:26: esphome.area: expected one line without control characters"]),
+        ('esphome: {name: a, area: "a\\u2028b"}\n', ["1:26: esphome.area: expected one line"]),
+        (f"esphome: {{name: a, friendly_name: {'ä' * 61}}}\n", ["1:35: esphome.friendly_name: is 122 bytes long: shorten it to 120"]),
+        (UNIT + f"area: {'a' * 121}\n", ["5:11: renogy.0.area: is 121 bytes long"]),
+        (BASE + f"renogy: [{{address: C4:D3:6A:00:00:01, name: {'a' * 121}}}]\n", ["2:45: renogy.0.name: is 121 bytes long"]),
+        ("esphome: {name: a, area: 5}\n", ["1:26: esphome.area: expected a text: put it in quotes"]),
+        (BASE + f"api: {{port: {'9' * 5000}}}\n", ["2:7: api.port: expected a whole number from 1 to 65535"]),
+        (BASE + f"api: {{port: '{'9' * 5000}'}}\n", ["2:13: api.port: expected a whole number from 1 to 65535"]),
+        (BASE + f"api: {{port: '0x{'F' * 5000}'}}\n", ["2:13: api.port: expected a whole number from 1 to 65535"]),
+        (BASE + "api: {port: '\u0663'}\n", ["2:13: api.port: expected a whole number"]),
+        (UNIT + f"modbus_address: '{'9' * 5000}'\n", ["5:21: renogy.0.modbus_address: expected a whole number"]),
+        (BASE + "logger: {level: ~}\n", ["2:10: logger.level: expected one of NONE"]),
+        (BASE + "bluetooth: {adapter: hci 0}\n", ["2:22: bluetooth.adapter: expected an adapter such as hci0"]),
+        (BASE + "renogy: Rover\n", ["2:9: renogy: expected a list: start each unit with `- address:`"]),
+        (BASE + "renogy: [{address: 123456789012, name: a}]\n", ["2:20: renogy.0.address: looks like a number to YAML"]),
         (
             UNIT + "id: a\n  - address: C4:D3:6A:00:00:02\n    name: B\n    id: a\n",
             ["8:9: renogy.1.id: 'a' is taken by renogy.0"],
@@ -164,6 +181,20 @@ def test_one_mistake(tmp_path: Path, text: str, expected: list[str]) -> None:
         assert any(part in mistake for mistake in found), found
     if expected[0][0].isdigit() and "is not a word" not in expected[-1]:
         assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("010", 10), ("'010'", 10), ("0x10", 16), ("'0x10'", 16), ("0xF0", 240), ("'00000000000047'", 47)]
+)  # fmt: skip
+def test_numbers_are_decimal_or_hexadecimal(tmp_path: Path, written: str, number: int) -> None:
+    config = load_config(write(tmp_path, UNIT + f"modbus_address: {written}\napi: {{port: {written}}}\n"))
+    assert (config.renogy[0].modbus_address, config.api.port) == (number, number)
+
+
+def test_names_of_120_bytes(tmp_path: Path) -> None:
+    name = "ä" * 60
+    config = load_config(write(tmp_path, f"esphome: {{name: a, friendly_name: {name}, area: 👩‍🚀}}\n"))
+    assert (config.esphome.friendly_name, config.esphome.area) == (name, "👩‍🚀")
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
