@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigErrors
+from .ids import default_id
 from .model import (
     ApiConfig,
     BluetoothConfig,
@@ -60,11 +61,8 @@ def _config(content: dict[str, Any]) -> ProxyConfig:
 
 def _unit(unit: dict[str, Any]) -> UnitConfig:
     modbus_address = unit.get("modbus_address")
-    default_id = "renogy_" + unit["address"].replace(":", "").lower()
-    if modbus_address is not None:
-        default_id += f"_{modbus_address}"
     return UnitConfig(
-        id=unit.get("id", default_id),
+        id=unit.get("id", default_id(unit["address"], modbus_address)),
         address=unit["address"],
         name=unit["name"],
         family=unit.get("family", "auto"),

@@ -1,4 +1,4 @@
-"""Rules between values, checked on whatever of the file is well formed."""
+"""Rules between values, checked on whatever of the file is well formed; no message holds a value, it may be secret."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -6,10 +6,13 @@ from typing import Any, Final
 from probatio import Invalid
 
 from . import fields
+from .ids import default_id, device_number
 from .tree import Path_
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
 _VARIANT_FAMILIES: Final = ("auto", "battery")
+
+type _Numbered = list[tuple[int, dict[str, Any]]]
 
 
 def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
@@ -20,58 +23,100 @@ def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
     numbered = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, dict)]
     for number, unit in numbered:
         yield from _misplaced(("renogy", number), unit)
-    yield from _taken(numbered)
+    yield from _taken_names(numbered)
+    yield from _taken_ids(numbered)
     yield from _shared_links(numbered)
+    yield from _areas_twice(numbered)
 
 
 def _misplaced(path: Path_, unit: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     """Options that the unit's family does not have."""
-    family = str(unit.get("family", "auto")).lower()
+    family = _read(fields.family, unit.get("family", "auto"))
+    if family is None:
+        return
     if _read(fields.boolean, unit.get("load_switch")) and family not in _LOAD_FAMILIES:
-        yield (*path, "load_switch"), f"only a controller has a load output, this is a {family}"
+        yield (*path, "load_switch"), "only a controller has a load output, and `family` says that this is none"
     if unit.get("variant") is not None and family not in _VARIANT_FAMILIES:
-        yield (*path, "variant"), f"only batteries have variants, this is a {family}"
+        yield (*path, "variant"), "only batteries have variants, and `family` says that this is none"
 
 
-def _taken(numbered: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[Path_, str]]:
-    """Names and ids that an earlier unit has."""
-    for option in ("name", "id"):
-        first: dict[str, int] = {}
-        for number, unit in numbered:
-            value = _read(fields.label, unit.get(option))
-            if value is None:
-                continue
-            if value in first:
-                yield ("renogy", number, option), f"{value!r} is taken by renogy.{first[value]}: each needs its own"
-            first.setdefault(value, number)
+def _taken_names(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
+    """Names that an earlier unit has."""
+    first: dict[str, int] = {}
+    for number, unit in numbered:
+        name = _read(fields.label, unit.get("name"))
+        if name in first:
+            yield ("renogy", number, "name"), f"is taken by renogy.{first[name]}: each unit needs its own"
+        elif name is not None:
+            first[name] = number
 
 
-def _shared_links(numbered: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[Path_, str]]:
+def _taken_ids(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
+    """Ids that another unit has, or that clients can't tell from another's: they know units by a hash of it."""
+    first: dict[int, tuple[str, int]] = {}
+    given = {number for number, unit in numbered if "id" in unit}
+    # a unit that leaves its id out has no choice: the others come after it
+    for number, unit in sorted(numbered, key=lambda item: item[0] in given):
+        own = _id(unit)
+        if own is None:
+            continue
+        device = device_number(own)
+        path = ("renogy", number, "id")
+        if device == 0:
+            yield path, "has the number that stands for the proxy itself: choose another"
+            continue
+        other, holder = first.setdefault(device, (own, number))
+        if holder == number:
+            continue
+        if other != own:
+            yield path, f"has the same number as the id of renogy.{holder}: choose another"
+        elif holder in given:
+            yield path, f"is taken by renogy.{holder}: each unit needs its own"
+        elif number in given:
+            yield path, f"is the id that renogy.{holder} has by default: choose another"
+
+
+def _id(unit: dict[str, Any]) -> str | None:
+    """Return the id that a unit will have; None when what it is made of is not well formed."""
+    if "id" in unit:
+        given: str | None = _read(fields.identifier, unit["id"])
+        return given
+    address = _read(fields.mac_address, unit.get("address"))
+    modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
+    if address is None or (modbus_address is None and "modbus_address" in unit):
+        return None
+    return default_id(address, modbus_address)
+
+
+def _shared_links(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
     """Units behind one Bluetooth address, which only their Modbus addresses tell apart."""
-    links: dict[str, dict[Any, int]] = {}
+    links: dict[str, dict[int | None, int]] = {}
     for number, unit in numbered:
         address = _read(fields.mac_address, unit.get("address"))
-        if address is None:
+        modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
+        if address is None or (modbus_address is None and "modbus_address" in unit):
             continue
         members = links.setdefault(address, {})
-        modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
+        path = ("renogy", number, "address")
         if modbus_address in members:
-            yield (
-                ("renogy", number, "address"),
-                (
-                    f"renogy.{members[modbus_address]} is the same unit: of several units behind one Bluetooth module, "
-                    "each needs its modbus_address"
-                ),
-            )
+            message = "is the same unit: of several behind one Bluetooth module, each needs a modbus_address of its own"
+            yield path, f"renogy.{members[modbus_address]} {message}"
         elif members and None in {modbus_address, *members}:
-            yield (
-                ("renogy", number, "address"),
-                (
-                    f"renogy.{next(iter(members.values()))} is behind the same Bluetooth module: "
-                    "each of them needs its modbus_address"
-                ),
-            )
+            message = "is behind the same Bluetooth module: each of them needs its modbus_address"
+            yield path, f"renogy.{next(iter(members.values()))} {message}"
         members.setdefault(modbus_address, number)
+
+
+def _areas_twice(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
+    """Areas that clients take for one, as only capitals and spaces tell them apart."""
+    first: dict[str, tuple[str, int]] = {}
+    for number, unit in numbered:
+        area = _read(fields.label, unit.get("area"))
+        if area is None:
+            continue
+        other, holder = first.setdefault("_".join(area.lower().split()), (area, number))
+        if other != area:
+            yield ("renogy", number, "area"), f"is the area of renogy.{holder} in another spelling: write both alike"
 
 
 def _read(field: Callable[[Any], Any], value: Any) -> Any:

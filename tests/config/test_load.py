@@ -145,13 +145,13 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (UNIT + "family: dcc\n    variant: pro\n", ["6:14: renogy.0.variant: only batteries have variants"]),
         (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
         (UNIT + "yes: 1\n    1: 2\n", ["5:5: renogy.0.yes: not a valid option", "1 is not a word"]),
-        (UNIT + "\n  - address: C4:D3:6A:00:00:02\n    name: Rover\n", ["7:11: renogy.1.name: 'Rover' is taken by renogy.0"]),
         (UNIT + "id: 5 a\n", ["5:9: renogy.0.id: an id has letters, digits and underscores"]),
         (UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n", ["6:14: renogy.1.address: renogy.0 is the same unit"]),
         (
             UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n    modbus_address: 3\n",
             ["6:14: renogy.1.address: renogy.0 is behind the same Bluetooth module"],
         ),
+        (UNIT + "\n  - address: C4:D3:6A:00:00:02\n    name: Rover\n", ["7:11: renogy.1.name: is taken by renogy.0"]),
         ("esphome:\n  name: |\n    a\n    b\n", ["2:9: esphome.name: expected one line"]),
         ('esphome: {name: a, friendly_name: "a\\nb"}\n', ["1:35: esphome.friendly_name: expected one line without control characters"]),
         ('esphome: {name: a, area: "\\e[31m"}\n', ["1:26: esphome.area: expected one line without control characters"]),
@@ -169,9 +169,11 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "bluetooth: {adapter: hci 0}\n", ["2:22: bluetooth.adapter: expected an adapter such as hci0"]),
         (BASE + "renogy: Rover\n", ["2:9: renogy: expected a list: start each unit with `- address:`"]),
         (BASE + "renogy: [{address: 123456789012, name: a}]\n", ["2:20: renogy.0.address: looks like a number to YAML"]),
+        (UNIT + "modbus_address: 900\n  - address: C4:D3:6A:00:00:01\n    name: B\n", ["5:21: renogy.0.modbus_address: expected a whole"]),
+        (UNIT + "family: inverterr\n    load_switch: true\n", ["5:13: renogy.0.family: expected one of"]),
         (
             UNIT + "id: a\n  - address: C4:D3:6A:00:00:02\n    name: B\n    id: a\n",
-            ["8:9: renogy.1.id: 'a' is taken by renogy.0"],
+            ["8:9: renogy.1.id: is taken by renogy.0"],
         ),
     ],
 )  # fmt: skip

@@ -1,0 +1,21 @@
+"""A unit's id, and the number by which clients know it."""
+
+from typing import Final
+
+_OFFSET: Final = 0x811C9DC5
+_PRIME: Final = 0x01000193
+_32_BITS: Final = 0xFFFFFFFF
+
+
+def default_id(address: str, modbus_address: int | None) -> str:
+    """Return the id of a unit whose configuration gives none; ``address`` as AA:BB:CC:DD:EE:FF."""
+    name = "renogy_" + address.replace(":", "").lower()
+    return name if modbus_address is None else f"{name}_{modbus_address}"
+
+
+def device_number(unit_id: str) -> int:
+    """Return the number of an id on the wire, its FNV-1a hash as ESPHome computes it; 0 is the proxy itself."""
+    value = _OFFSET
+    for byte in unit_id.encode():
+        value = (value ^ byte) * _PRIME & _32_BITS
+    return value
