@@ -12,7 +12,7 @@ from .model import (
     ZeroconfConfig,
 )
 from .redact import HIDDEN, to_yaml
-from .tree import secrets_exposed
+from .secret import secrets_exposed
 
 __all__ = [
     "HIDDEN",

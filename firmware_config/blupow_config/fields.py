@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from probatio import Invalid
 
+from .secret import Secret
+
 NAME_LENGTH: Final = 31  # ESPHome's limit: the name is a host name
 LABEL_BYTES: Final = 120  # ESPHome's limit of names that are shown, in UTF-8: they go into discovery's short records
 KEY_BYTES: Final = 32
@@ -65,7 +67,7 @@ def node_name(value: Any) -> str:
     name = label(value)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", name) or len(name) > NAME_LENGTH:
         suggestion = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:NAME_LENGTH].strip("-")
-        hint = f", such as {suggestion!r}" if suggestion else ""
+        hint = f", such as {suggestion!r}" if suggestion and not isinstance(value, Secret) else ""
         raise Invalid(f"use lower-case letters, digits and hyphens, at most {NAME_LENGTH}{hint}")
     return name
 
@@ -110,7 +112,7 @@ def one_of(*choices: str, upper: bool = False) -> Any:
         given = given.upper() if upper else given.lower()
         if given in choices:
             return given
-        close = get_close_matches(given, choices, 1)
+        close = [] if isinstance(value, Secret) else get_close_matches(given, choices, 1)
         hint = f", did you mean {close[0]!r}?" if close else ""
         raise Invalid(f"expected one of {', '.join(choices)}{hint}")
 

@@ -1,5 +1,6 @@
 """A file to a configuration, or to everything that is wrong with it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from .ids import default_id
 from .model import (
     ApiConfig,
     BluetoothConfig,
+    ConfigPath,
     EsphomeConfig,
     LoggerConfig,
     ProxyConfig,
@@ -33,10 +35,20 @@ def load_config(path: Path) -> ProxyConfig:
     errors = [error for error in errors if error.path not in unresolved] + tree.problems
     if errors or content is None:
         raise ConfigErrors(errors)
-    return _config(content)
+    return _config(content, frozenset(tree.secret_paths | set(_made_of_secrets(content, tree.secret_paths))))
 
 
-def _config(content: dict[str, Any]) -> ProxyConfig:
+def _made_of_secrets(content: dict[str, Any], secret_paths: set[ConfigPath]) -> Iterator[ConfigPath]:
+    """Yield the paths of the defaults that show a secret."""
+    if ("esphome", "name") in secret_paths and "friendly_name" not in content["esphome"]:
+        yield "esphome", "friendly_name"
+    for number, unit in enumerate(content.get("renogy", ())):
+        parts = {("renogy", number, "address"), ("renogy", number, "modbus_address")}
+        if "id" not in unit and parts & secret_paths:
+            yield "renogy", number, "id"
+
+
+def _config(content: dict[str, Any], secret_paths: frozenset[ConfigPath]) -> ProxyConfig:
     esphome, api = content["esphome"], content.get("api", {})
     encryption = api.get("encryption", {"enabled": True})
     zeroconf = content.get("zeroconf", {})
@@ -56,6 +68,7 @@ def _config(content: dict[str, Any]) -> ProxyConfig:
         zeroconf=ZeroconfConfig(enabled=not zeroconf.get("disabled", False), esphome=zeroconf.get("esphome", "auto")),
         logger=LoggerConfig(level=content.get("logger", {}).get("level", LoggerConfig().level)),
         renogy=tuple(_unit(unit) for unit in content.get("renogy", ())),
+        secret_paths=secret_paths,
     )
 
 

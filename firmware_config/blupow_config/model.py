@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+type ConfigPath = tuple[str | int, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EsphomeConfig:
@@ -61,7 +63,7 @@ class UnitConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
-    """A whole configuration."""
+    """A whole configuration; values at ``secret_paths``, such as ("renogy", 0, "address"), show a secret."""
 
     esphome: EsphomeConfig
     api: ApiConfig = ApiConfig()
@@ -69,3 +71,4 @@ class ProxyConfig:
     zeroconf: ZeroconfConfig = ZeroconfConfig()
     logger: LoggerConfig = LoggerConfig()
     renogy: tuple[UnitConfig, ...] = ()
+    secret_paths: frozenset[ConfigPath] = field(default=frozenset(), compare=False)

@@ -5,19 +5,19 @@ from typing import Any, Final
 
 import yamlrocks
 
-from .model import ProxyConfig, UnitConfig
+from .model import ConfigPath, ProxyConfig, UnitConfig
 
 HIDDEN: Final = "<hidden>"
 
 
 def to_yaml(config: ProxyConfig, *, show_secrets: bool = False) -> str:
-    """Return ``config`` with its defaults filled in; the key only on request."""
+    """Return ``config`` with its defaults filled in; the key and the values from secrets only on request."""
     api: dict[str, Any] = {"port": config.api.port, "encryption": False}
     if config.api.encryption:
         api["encryption"] = {}
     if config.api.key is not None:
         api["encryption"] = {"key": b64encode(config.api.key).decode() if show_secrets else HIDDEN}
-    content = {
+    content: dict[str, Any] = {
         "esphome": _given(
             name=config.esphome.name, friendly_name=config.esphome.friendly_name, area=config.esphome.area
         ),
@@ -27,7 +27,17 @@ def to_yaml(config: ProxyConfig, *, show_secrets: bool = False) -> str:
         "logger": {"level": config.logger.level},
         "renogy": [_unit(unit) for unit in config.renogy],
     }
+    if not show_secrets:
+        for path in config.secret_paths:
+            _hide(content, path)
     return yamlrocks.dumps(content).decode()
+
+
+def _hide(content: Any, path: ConfigPath) -> None:
+    """Replace the value at ``path``, if it is there."""
+    for step in path[:-1]:
+        content = content[step]
+    content[path[-1]] = HIDDEN
 
 
 def _unit(unit: UnitConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml import safe_dump
 
-from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, secrets_exposed, to_yaml
+from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
 
 KEY = b64encode(bytes(range(32))).decode()
 BASE = "esphome: {name: shed}\n"
@@ -123,6 +123,7 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "api:\n  encryption:\n    key: 5\n", ["4:10: api.encryption.key: expected a key of 32 bytes"]),
         (BASE + f"api:\n  encryption:\n    key: {b64encode(bytes(32)).decode()}\n", ["4:10: api.encryption.key: expected a key"]),
         (BASE + "api:\n  encryption:\n    keys: x\n", ["4:5: api.encryption.keys: not a valid option", "'key'"]),
+        (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
         (BASE + "api:\n  port: !env_var PORT\n", ["3:3: api.port: !env_var is not understood here"]),
         (BASE + "bluetooth:\n  adapter: [1]\n", ["3:12: bluetooth.adapter: expected an adapter such as hci0"]),
         (BASE + "zeroconf:\n  esphome: sometimes\n", ["3:12: zeroconf.esphome: expected one of auto, always, never"]),
@@ -143,9 +144,8 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (UNIT + "load_switch: perhaps\n", ["5:18: renogy.0.load_switch: expected true or false"]),
         (UNIT + "family: inverter\n    load_switch: true\n", ["6:5: renogy.0.load_switch: only a controller has a load output"]),
         (UNIT + "family: dcc\n    variant: pro\n", ["6:14: renogy.0.variant: only batteries have variants"]),
-        (BASE + "api:\n  encryption:\n    key: !secret nope\n", ["4:5: api.encryption.key: there is no secret 'nope' in secrets.yaml"]),
-        (UNIT + "yes: 1\n    1: 2\n", ["5:5: renogy.0.yes: not a valid option", "1 is not a word"]),
         (UNIT + "id: 5 a\n", ["5:9: renogy.0.id: an id has letters, digits and underscores"]),
+        (UNIT + "yes: 1\n    1: 2\n", ["5:5: renogy.0.yes: not a valid option", "renogy.0: expected an option, which is a word, instead of 1"]),
         (UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n", ["6:14: renogy.1.address: renogy.0 is the same unit"]),
         (
             UNIT + "\n  - address: C4-D3-6A-00-00-01\n    name: Other\n    modbus_address: 3\n",
@@ -171,6 +171,14 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "renogy: [{address: 123456789012, name: a}]\n", ["2:20: renogy.0.address: looks like a number to YAML"]),
         (UNIT + "modbus_address: 900\n  - address: C4:D3:6A:00:00:01\n    name: B\n", ["5:21: renogy.0.modbus_address: expected a whole"]),
         (UNIT + "family: inverterr\n    load_switch: true\n", ["5:13: renogy.0.family: expected one of"]),
+        (BASE + "api: !secret\n", ["2:1: api: expected the name of a secret after !secret"]),
+        (BASE + "api: !secret [a]\n", ["2:1: api: expected the name of a secret after !secret"]),
+        (BASE + "~: 1\n", ["1:1: expected an option, which is a word, instead of nothing"]),
+        (BASE + "!secret a: 1\n", ["1:1: expected an option, which is a word, instead of a tag"]),
+        (BASE + "1.5: 1\n", ["2:1: expected an option, which is a word, instead of 1.5"]),
+        (BASE + "? [a]\n: 1\n", ["2:1: not valid YAML: complex mapping key"]),
+        (BASE + f"{'a' * 300}: 1\n", [f"2:1: {'a' * 40}...: not a valid option"]),
+        (BASE + f"api: {'[' * 900}{']' * 900}\n", ["2:6: api: nested too deeply"]),
         (
             UNIT + "id: a\n  - address: C4:D3:6A:00:00:02\n    name: B\n    id: a\n",
             ["8:9: renogy.1.id: is taken by renogy.0"],
@@ -181,7 +189,7 @@ def test_one_mistake(tmp_path: Path, text: str, expected: list[str]) -> None:
     found = mistakes(tmp_path, text)
     for part in expected:
         assert any(part in mistake for mistake in found), found
-    if expected[0][0].isdigit() and "is not a word" not in expected[-1]:
+    if expected[0][0].isdigit() and "instead of" not in expected[-1]:
         assert len(found) == 1
 
 
@@ -239,23 +247,6 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
         load_config(large)
 
 
-@pytest.mark.parametrize("secrets", ["api_key: [\n", "- a\n", "other: x\n"])
-def test_secrets_that_do_not_help(tmp_path: Path, secrets: str) -> None:
-    found = mistakes(tmp_path, BASE + "api: {encryption: {key: !secret api_key}}\n", secrets)
-    assert any("there is no secret 'api_key'" in mistake for mistake in found)
-
-
-def test_a_secret_never_shows(tmp_path: Path) -> None:
-    text = BASE + "api: {port: !secret s, encryption: {key: !secret s}}\nrenogy: [{address: !secret s, name: a}]\n"
-    found = "\n".join(mistakes(tmp_path, text, "s: hunter2-hunter2\n"))
-    assert "hunter2" not in found
-    config = load_config(write(tmp_path, BASE + "api: {encryption: {key: !secret s}}\n", f"s: {KEY}\n"))
-    assert KEY not in to_yaml(config)
-    assert "<hidden>" in to_yaml(config)
-    assert KEY in to_yaml(config, show_secrets=True)
-    assert "key=" not in repr(config.api)
-
-
 def test_what_is_printed_is_the_same_configuration(tmp_path: Path) -> None:
     text = (
         UNIT + f"load_switch: true\n    area: Van\napi: {{encryption: {{key: {KEY}}}}}\nbluetooth: {{adapter: hci1}}\n"
@@ -293,14 +284,3 @@ def test_any_tree_is_a_configuration_or_mistakes(tmp_path: Path, tree: object) -
 def test_any_text_is_a_configuration_or_mistakes(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigErrors):
         load_config(write(tmp_path, text))
-
-
-def test_secrets_that_others_can_read(tmp_path: Path) -> None:
-    path = write(tmp_path, BASE)
-    assert not secrets_exposed(path)
-    secrets = tmp_path / "secrets.yaml"
-    secrets.write_text("a: b")
-    secrets.chmod(0o640)
-    assert not secrets_exposed(path)
-    secrets.chmod(0o644)
-    assert secrets_exposed(path)

@@ -15,10 +15,10 @@ def add_parser(subparsers: _Subparsers) -> None:
     parser = subparsers.add_parser(
         "config",
         help="check a configuration",
-        description="Check a configuration and print it with every default; its key is hidden.",
+        description="Check a configuration and print it with every default; its secrets are hidden.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
-    parser.add_argument("--show-secrets", action="store_true", help="print the key as well")
+    parser.add_argument("--show-secrets", action="store_true", help="print the key and the secrets as well")
     parser.set_defaults(run=run)
 
 
