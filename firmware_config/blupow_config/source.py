@@ -1,5 +1,6 @@
 """YAML text to nodes that know where they stand; the only reader of YAML."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +19,22 @@ _OPTIONS: Final = (
     | yamlrocks.OPT_DUPLICATE_KEYS_ERROR
     | yamlrocks.OPT_REJECT_COMPLEX_KEYS
 )
+# at the start of a line, neither texts nor blocks can hold it
+_DOCUMENT_START: Final = re.compile(rb"^---(?=\s|$)", re.MULTILINE)
 
 
 def parse(path: Path, *, secret: bool = False) -> Any:
     """Return the root of a file, None if it is empty; ConfigErrors, with nothing of its text if that is ``secret``."""
     source = _read(path)
     try:
-        return yamlrocks.loads(source, option=_OPTIONS)
+        roots = yamlrocks.loads_all(source, option=_OPTIONS)
     except (yamlrocks.YAMLRocksError, RecursionError) as error:
         raise ConfigErrors([_syntax_error(path, error, secret=secret)]) from None
+    if len(roots) > 1:
+        line, column = position(roots[1]) or (_last_start(source), 1)
+        message = "a second document starts here: a file holds one, so remove the `---` or `...` before it"
+        raise ConfigErrors([ConfigError(str(path), line, column, "", message)])
+    return roots[0] if roots else None
 
 
 def position(node: Any) -> tuple[int, int] | None:
@@ -61,3 +69,9 @@ def _syntax_error(path: Path, error: Exception, *, secret: bool) -> ConfigError:
         return ConfigError(str(path), line, column, "", "not valid YAML: put values with special characters in quotes")
     text = str(getattr(error, "message", "") or "not understood").splitlines()[0].split(" at line ")[0]
     return ConfigError(str(path), line, column, "", f"not valid YAML: {text}")
+
+
+def _last_start(source: bytes) -> int:
+    """Return the line on which an empty last document starts."""
+    starts = [match.start() for match in _DOCUMENT_START.finditer(source)]
+    return source.count(b"\n", 0, starts[-1]) + 1 if starts else 1

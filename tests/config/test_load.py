@@ -171,6 +171,10 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "renogy: [{address: 123456789012, name: a}]\n", ["2:20: renogy.0.address: looks like a number to YAML"]),
         (UNIT + "modbus_address: 900\n  - address: C4:D3:6A:00:00:01\n    name: B\n", ["5:21: renogy.0.modbus_address: expected a whole"]),
         (UNIT + "family: inverterr\n    load_switch: true\n", ["5:13: renogy.0.family: expected one of"]),
+        (BASE + "---\napi: {}\n", ["3:1: a second document starts here: a file holds one"]),
+        (BASE + "---\n", ["2:1: a second document starts here"]),
+        (BASE + "...\napi: {}\n", ["3:1: a second document starts here"]),
+        ("---\n---\n" + BASE, ["3:1: a second document starts here"]),
         (BASE + "api: !secret\n", ["2:1: api: expected the name of a secret after !secret"]),
         (BASE + "api: !secret [a]\n", ["2:1: api: expected the name of a secret after !secret"]),
         (BASE + "~: 1\n", ["1:1: expected an option, which is a word, instead of nothing"]),
@@ -205,6 +209,11 @@ def test_names_of_120_bytes(tmp_path: Path) -> None:
     name = "ä" * 60
     config = load_config(write(tmp_path, f"esphome: {{name: a, friendly_name: {name}, area: 👩‍🚀}}\n"))
     assert (config.esphome.friendly_name, config.esphome.area) == (name, "👩‍🚀")
+
+
+@pytest.mark.parametrize("text", ["---\n" + BASE, "# a\n---\n" + BASE + "...\n# b\n", "%YAML 1.2\n---\n" + BASE])
+def test_one_document_may_be_marked(tmp_path: Path, text: str) -> None:
+    assert load_config(write(tmp_path, text)).esphome.name == "shed"
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def mistakes(folder: Path, text: str, secrets: str) -> list[str]:
         ("other: x\n", ["there is no secret 'api_key' in secrets.yaml beside this file"]),
         ("api_key: [\n", ["can't be read: secrets.yaml has a mistake", "secrets.yaml:2:1: not valid YAML"]),
         ("- a\n", ["can't be read", "secrets.yaml:1:1: expected one secret a line, as `name: value`"]),
+        ("a: 1\n---\n", ["can't be read", "secrets.yaml:2:1: a second document starts here"]),
         ("api_key: 1\napi_key: 2\n", ["can't be read", "secrets.yaml:2:1: not valid YAML: duplicate mapping key"]),
         ("api_key: {a: b}\n", ["the secret 'api_key' in secrets.yaml is not a single value"]),
         ("api_key: !secret other\n", ["the secret 'api_key' in secrets.yaml is not a single value"]),
