@@ -16,7 +16,14 @@ class ConfigError:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return ": ".join(part for part in (place, self.path, self.message) if part)
+        return ": ".join(_on_one_line(part) for part in (place, self.path, self.message) if part)
+
+
+def _on_one_line(text: str) -> str:
+    """Return ``text`` with what would move the cursor escaped: options are written by anyone."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 class ConfigErrors(Exception):  # noqa: N818 - it holds several

@@ -181,6 +181,7 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "!secret a: 1\n", ["1:1: expected an option, which is a word, instead of a tag"]),
         (BASE + "1.5: 1\n", ["2:1: expected an option, which is a word, instead of 1.5"]),
         (BASE + "? [a]\n: 1\n", ["2:1: not valid YAML: complex mapping key"]),
+        (BASE + '"\\e[2J\\n": 1\n', ["2:1: \\x1b[2J\\n: not a valid option"]),
         (BASE + f"{'a' * 300}: 1\n", [f"2:1: {'a' * 40}...: not a valid option"]),
         (BASE + f"api: {'[' * 900}{']' * 900}\n", ["2:6: api: nested too deeply"]),
         (
