@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from blupow_proxy.errors import ProxyError
+
 MAX_BYTES: Final = 1_000_000  # far above what 100 units need; a file this large is not ours
 
 _IDENTITY: Final = "identity"
@@ -99,12 +101,16 @@ class Storage:
 
 
 def default_folder(name: str) -> Path:
-    """Return where a proxy of this name keeps its state: systemd's folder, or the user's own."""
+    """Return where a proxy of this name keeps its state: systemd's folder, or the user's; ProxyError without one."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
     home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "blupow-proxy" / name
+    try:
+        states = Path(home) if home else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ProxyError("this user has no home folder to keep the state in: choose one with --state-dir") from None
+    return states / "blupow-proxy" / name
 
 
 def stable_mac(

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from blupow_config import ConfigErrors, ProxyConfig, load_config, secrets_exposed
+from blupow_config import HIDDEN, ConfigErrors, ProxyConfig, load_config, secrets_exposed
+from blupow_proxy.errors import ProxyError
+from blupow_proxy.storage import Storage, default_folder
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -37,7 +39,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, or a port that is taken."""
+    """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken, no place for state."""
     try:
         config = load_config(args.file)
     except ConfigErrors as errors:
@@ -47,28 +49,33 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
     if secrets_exposed(args.file):
         logging.getLogger(__name__).warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
-    restart, code = asyncio.run(_serve(config, args.file, args.state_dir))
+    try:
+        folder = args.state_dir or default_folder(args.file.stem)
+    except ProxyError as error:
+        print(f"blupow-proxy run: {error}", file=sys.stderr)
+        return os.EX_CONFIG
+    restart, code = asyncio.run(_serve(config, folder))
     if restart:
         # a new process: nothing of what went wrong in this one is left
         os.execv(sys.executable, [sys.executable, "-m", "blupow_proxy", *sys.argv[1:]])  # noqa: S606
     return code
 
 
-async def _serve(config: ProxyConfig, file: Path, state_dir: Path | None) -> tuple[bool, int]:
+async def _serve(config: ProxyConfig, folder: Path) -> tuple[bool, int]:
     from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415 - after the configuration is right
-    from blupow_proxy.storage import Storage, default_folder  # noqa: PLC0415
 
-    storage = Storage(state_dir or default_folder(file.stem))
-    proxy = Proxy(config, Surroundings(storage=storage))
+    proxy = Proxy(config, Surroundings(storage=Storage(folder)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, proxy.stop)
     try:
         await proxy.start()
     except OSError as error:
-        reason = error.strerror or str(error)
+        # asyncio's own words name the port
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        port = HIDDEN if ("api", "port") in config.secret_paths else config.api.port
         print(
-            f"blupow-proxy: can't listen on port {config.api.port}: {reason}. "
+            f"blupow-proxy: can't listen on port {port}: {reason}. "
             f"Another proxy or ESPHome device may use it: choose another `api: port:`",
             file=sys.stderr,
         )
