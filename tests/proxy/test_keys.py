@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from blupow_proxy.cli import main
-from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, forget_key, request_pairing
+from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, request_pairing
 from blupow_proxy.native_api import Mode
 from blupow_proxy.storage import Storage
 
@@ -101,27 +100,6 @@ def test_pairing_opens_the_time_again(tmp_path: Path, clock: Clock) -> None:
     assert store.mode is Mode.PROVISIONING
     clock.now += PROVISIONING_S
     assert store.mode is Mode.CLOSED
-
-
-def test_the_pair_command_reaches_a_running_proxy(tmp_path: Path, clock: Clock, capsys) -> None:
-    store = keys(tmp_path / "state", clock)
-    store.store(KEY)
-    store.poll()
-    command = ["pair", "shed.yaml", "--state-dir", str(tmp_path / "state")]
-    assert main(command) == 0
-    assert "10 minutes" in capsys.readouterr().out
-    assert not store.poll()
-    assert store.key == KEY
-    assert main([*command, "--forget"]) == 0
-    assert store.poll()
-    assert (store.mode, store.key) == (Mode.PROVISIONING, None)
-    assert forget_key(Storage(tmp_path / "state"))
-
-
-def test_the_pair_command_says_when_it_may_not(tmp_path: Path, capsys) -> None:
-    (tmp_path / "state").write_text("a file, not a folder")
-    assert main(["pair", "shed.yaml", "--state-dir", str(tmp_path / "state")]) == 77
-    assert "run it as the user" in capsys.readouterr().err
 
 
 def test_no_key_in_a_repr_or_log(tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,11 +4,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
-from blupow_proxy.keys import PROVISIONING_S, forget_key, request_pairing
+from blupow_config import ConfigErrors, ProxyConfig, load_config
+from blupow_proxy.errors import ProxyError
+from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, forget_key, request_pairing
 from blupow_proxy.storage import Storage, default_folder
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_STARTED: Final = "identity.json"  # a proxy writes it at its first start
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -25,13 +30,60 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the proxy; 77 when its folder is not ours to write to."""
-    storage = Storage(args.state_dir or default_folder(args.file.stem))
+    """Ask the proxy; 78 when its configuration rules it out, 69 no proxy, 77 not its user, 64 paired already."""
+    try:
+        config = load_config(args.file)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return os.EX_CONFIG
+    try:
+        storage = Storage(args.state_dir or default_folder(args.file.stem))
+    except ProxyError as error:
+        return _complain(str(error), os.EX_CONFIG)
+    code = _precluded(config, args.file) or _unreachable(storage)
+    if code:
+        return code
+    keys = FileKeyStore(storage, encryption=True, configured=None)
+    if keys.key is not None and not args.forget:
+        return _complain("this proxy is paired already; with --forget, it forgets that key for a new one", os.EX_USAGE)
     if (args.forget and not forget_key(storage)) or not request_pairing(storage):
-        print(
-            f"blupow-proxy pair: can't write to {storage.folder}: run it as the user that the proxy runs as",
-            file=sys.stderr,
-        )
-        return os.EX_NOPERM
+        return _not_ours(storage)
     print(f"A client may set the key within the next {PROVISIONING_S / 60:g} minutes.")
     return os.EX_OK
+
+
+def _precluded(config: ProxyConfig, file: Path) -> int:
+    """Return 78 when no client may set the key of a proxy that runs with ``config``; else 0."""
+    if not config.api.encryption:
+        return _complain(f"there is no key to set: {file} has `encryption: false`; remove that first", os.EX_CONFIG)
+    if config.api.key is not None:
+        return _complain(
+            f"the key is in {file}: give that one to Home Assistant, "
+            "or remove `key` and restart the proxy to have Home Assistant set one",
+            os.EX_CONFIG,
+        )
+    return os.EX_OK
+
+
+def _unreachable(storage: Storage) -> int:
+    """Return 69 when no proxy has ever run with ``storage``, 77 when that is not ours to see; else 0."""
+    try:
+        (storage.folder / _STARTED).stat()
+    except PermissionError:
+        return _not_ours(storage)
+    except OSError:
+        return _complain(
+            f"no proxy has run with its state in {storage.folder}: start it first, "
+            "or name its folder with --state-dir (a systemd service has one of its own, in /var/lib)",
+            os.EX_UNAVAILABLE,
+        )
+    return os.EX_OK
+
+
+def _not_ours(storage: Storage) -> int:
+    return _complain(f"can't write to {storage.folder}: run it as the user that the proxy runs as", os.EX_NOPERM)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"blupow-proxy pair: {message}", file=sys.stderr)
+    return code

@@ -15,7 +15,7 @@ def configuration(folder: Path, text: str = "") -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("command", ["run"])
+@pytest.mark.parametrize("command", ["run", "pair"])
 def test_a_user_without_a_home(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     def unknown(uid: int) -> None:
         raise KeyError(uid)
