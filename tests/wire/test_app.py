@@ -26,7 +26,7 @@ from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
-from blupow_proxy.poller import loop as poller_loop
+from blupow_proxy.poller import polling
 from blupow_proxy.renogy import register_map
 from blupow_proxy.simulator import VirtualRadio, demo_units
 from blupow_proxy.storage import Storage
@@ -288,7 +288,7 @@ async def test_a_part_that_breaks_down_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("blupow_proxy.app.FAILED_PAUSE_S", 0.01)
-    real = poller_loop.identify
+    real = polling.identify
     broken = iter([True])
 
     async def identify(*args, **kwargs):
@@ -296,7 +296,7 @@ async def test_a_part_that_breaks_down_is_started_again(
             raise ZeroDivisionError
         return await real(*args, **kwargs)
 
-    monkeypatch.setattr(poller_loop, "identify", identify)
+    monkeypatch.setattr(polling, "identify", identify)
     with caplog.at_level(logging.ERROR):
         async with running(tmp_path, config(renogy=config().renogy[:1])) as run, asyncio.timeout(FOUND_S):
             await run.proxy.all_listed()

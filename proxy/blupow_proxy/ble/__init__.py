@@ -1,7 +1,8 @@
 """Bluetooth LE through bleak: the adapter, what is heard, and links to devices."""
 
 from .adapter import Adapter
+from .discovery import Advertisement
 from .link import Link, RawFrame
-from .scanner import Advertisement, scan
+from .scanner import scan
 
 __all__ = ["Adapter", "Advertisement", "Link", "RawFrame", "scan"]

@@ -5,7 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from bleak.exc import BleakDeviceNotFoundError, BleakError
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDBusError,
+    BleakDeviceNotFoundError,
+    BleakError,
+)
 from bleak_retry_connector import BleakNotFoundError, BleakOutOfConnectionSlotsError
 
 from blupow_proxy.errors import (
@@ -19,8 +25,18 @@ from blupow_proxy.errors import (
 
 # bleak and its D-Bus layer raise all of these when a connection, bluetoothd or the bus goes away under them
 _BLEAK_FAILURES: Final = (BleakError, TimeoutError, OSError, EOFError, AttributeError, KeyError, AssertionError)
-HELD_OR_GONE: Final = "out of range, switched off, or held by another central such as the phone app"
-_ADAPTER_SIGNS: Final = ("adapter", "org.bluez", "NotReady", "Bluetooth device is turned off", "AccessDenied")
+HELD_OR_GONE: Final = "not heard: out of range, switched off, or held by another central such as the phone app"
+HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
+_OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
+_NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
+_DENIED: Final = "no permission to use Bluetooth: add this user to the group bluetooth"
+_DBUS_ERRORS: Final = {
+    "org.bluez.Error.NotReady": _OFF,
+    "org.freedesktop.DBus.Error.ServiceUnknown": _NO_SERVICE,
+    "org.freedesktop.DBus.Error.NameHasNoOwner": _NO_SERVICE,
+    "org.freedesktop.DBus.Error.AccessDenied": _DENIED,
+}
+_NOT_STARTED: Final = "org.freedesktop.DBus.Error.Spawn."  # D-Bus tried to start bluetoothd by itself
 
 
 @asynccontextmanager
@@ -39,11 +55,32 @@ async def bleak_call(address: str, op: str, deadline_s: float) -> AsyncIterator[
 
 
 def _translate(address: str, op: str, error: Exception) -> BleError:
-    text = str(error) or type(error).__name__
     if isinstance(error, BleakOutOfConnectionSlotsError):
         return NoFreeSlotError(address, "all connection slots of the adapter are in use")
     if isinstance(error, BleakNotFoundError | BleakDeviceNotFoundError):
         return DeviceNotFoundError(address, HELD_OR_GONE)
-    if any(sign in text for sign in _ADAPTER_SIGNS) or isinstance(error, FileNotFoundError | PermissionError):
-        return AdapterUnavailableError(address, f"the Bluetooth adapter does not work: {text}")
-    return LinkLostError(address, f"{op} failed: {text}")
+    of_adapter = _of_adapter(error)
+    if of_adapter is not None:
+        return AdapterUnavailableError(address, of_adapter)
+    return LinkLostError(address, f"{op} failed: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def _of_adapter(error: Exception) -> str | None:
+    """Return what is wrong with the adapter or the service, and the remedy; None for a trouble with a device."""
+    match error:
+        case BleakBluetoothNotAvailableError(reason=BleakBluetoothNotAvailableReason.POWERED_OFF):
+            return _OFF
+        case BleakBluetoothNotAvailableError():
+            return f"there is no Bluetooth adapter to use ({error.args[0]}): is it plugged in (bluetoothctl list)?"
+        case BleakDBusError() if error.dbus_error.startswith(_NOT_STARTED):
+            return _NO_SERVICE
+        case BleakDBusError():
+            return _DBUS_ERRORS.get(error.dbus_error)
+        case PermissionError():
+            return _DENIED
+        case FileNotFoundError() | ConnectionRefusedError():
+            return "the system's message bus (D-Bus) does not answer: is it running?"
+        case BleakError() if str(error).startswith("adapter '"):
+            return f"the Bluetooth {error}: is it plugged in (bluetoothctl list)?"
+        case _:
+            return None

@@ -10,24 +10,26 @@ from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak_retry_connector import establish_connection
+from bleak_retry_connector import close_stale_connections_by_address, establish_connection
 
-from blupow_proxy.errors import DeadlineExceededError, DeviceNotFoundError, LinkLostError
+from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
 from blupow_proxy.modbus import ExceptionResponse, Rejected, Request, Response, ResponseParser
 from blupow_proxy.renogy import gatt
 
 from .adapter import Adapter
-from .failures import bleak_call
-from .scanner import find
+from .failures import HANGS, HELD_OR_GONE, bleak_call
 
 FIND_S: Final = 20.0  # a unit advertises at least once a second; Wi-Fi on the same chip hides most of it
 CONNECT_S: Final = 60.0  # two attempts of bleak-retry-connector at 20 s, and their back-off
 CONNECT_ATTEMPTS: Final = 2  # our own back-off does the rest
 GATT_S: Final = 5.0  # the devices' supervision timeout
-DISCONNECT_S: Final = 2.0  # BlueZ answers within half a second; a shutdown must not wait for a stuck one
+DISCONNECT_S: Final = 5.0  # BlueZ itself takes 2 to 3 s; a shutdown must not wait for a stuck one
 QUIET_S: Final = 1.0  # silence after a timeout, before the next request: a reply names no register
+LATE_S: Final = 6.0  # after the supervision timeout of 5 s, a reply that was held up is here, or the link is lost
 WAKE_S: Final = 1.0  # what an inverter takes to wake
 RAW_FRAMES: Final = 64  # frames kept for support: several cycles
+RAW_BYTES: Final = 260  # of each: the longest Modbus frame
+MAX_NOTIFICATIONS: Final = 64  # for one request: its reply comes in 13 at most, and more are not worth the time
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,6 +41,16 @@ class RawFrame:
     at_s: float
     sent: bool
     data: bytes
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A request in flight; ``ambiguous``: another's late refusal can't be told from this one's."""
+
+    request: Request
+    ambiguous: bool
+    reply: asyncio.Future[Response | ExceptionResponse]
+    notifications: int = 0
 
 
 class Link:
@@ -59,39 +71,35 @@ class Link:
         self._client: BleakClient | None = None
         self._write: BleakGATTCharacteristic | None = None
         self._parser = ResponseParser()
-        self._reply: asyncio.Future[Response | ExceptionResponse] | None = None
+        self._exchange: _Exchange | None = None
+        self._unanswered: deque[tuple[Request, float]] = deque(maxlen=RAW_FRAMES)
         self._last_received = 0.0
 
     async def connect(self) -> None:
         """Find the device, connect, subscribe, wake it; BleError."""
-        async with self._adapter.connecting:
-            found = await find(self._adapter, self.address, FIND_S)
-            if found is None:
-                raise DeviceNotFoundError(
-                    self.address,
-                    "not heard: out of range, switched off, or held by another central such as the phone app",
-                )
-            device, heard = found
-            self.name, self.rssi = heard.name, heard.rssi
-            async with bleak_call(self.address, "connect", CONNECT_S):
-                self._client = await establish_connection(
-                    self._adapter.client_class(),
-                    device,
-                    self.address,
-                    disconnected_callback=self._disconnected,
-                    max_attempts=CONNECT_ATTEMPTS,
-                )
-        self.pushes = self._client.services.get_service(gatt.SHUNT_SERVICE) is not None
-        if self.pushes:
-            notify = self._characteristic(gatt.SHUNT_SERVICE, gatt.SHUNT_NOTIFY_CHARACTERISTIC, "notify")
-        else:
-            notify = self._characteristic(gatt.NOTIFY_SERVICE, gatt.NOTIFY_CHARACTERISTIC, "notify")
-            self._write = self._characteristic(
-                gatt.WRITE_SERVICE, gatt.WRITE_CHARACTERISTIC, "write-without-response", "write"
+        if self._adapter.is_system:
+            # a process that was killed leaves its connection behind, and a connected device can't be heard
+            async with bleak_call(self.address, "ending an old connection", 2 * DISCONNECT_S):
+                await close_stale_connections_by_address(self.address)
+        found = await self._adapter.discovery.find(self.address, FIND_S)
+        if found is None:
+            raise DeviceNotFoundError(self.address, HELD_OR_GONE)
+        device, heard = found
+        self.name, self.rssi = heard.name, heard.rssi
+        async with self._adapter.connecting, bleak_call(self.address, "connect", CONNECT_S):
+            client = self._client = await establish_connection(
+                self._adapter.client_class(),
+                device,
+                self.address,
+                disconnected_callback=self._disconnected,
+                max_attempts=CONNECT_ATTEMPTS,
+                use_services_cache=False,  # bluetoothd forgets its own when it restarts
             )
+            if not client.is_connected:
+                raise LinkLostError(self.address, "the device ended the connection at once")
         async with bleak_call(self.address, "subscribe", GATT_S):
-            await self._client.start_notify(notify, self._notified)
-        await self._wake(self._client)
+            await client.start_notify(self._choose(client), self._notified)
+        await self._wake(client)
 
     async def request(self, request: Request, timeout_s: float) -> Response | ExceptionResponse:
         """Send ``request`` and return its answer; one at a time.
@@ -103,44 +111,66 @@ class Link:
         client, write = self._client, self._write
         if client is None or write is None or self.lost.is_set():
             raise LinkLostError(self.address, "not connected")
-        if self._reply is not None:
+        if self._exchange is not None:
             raise RuntimeError("a second request on a link with one in flight")
-        self._parser.expect(request)
-        self._reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Response | ExceptionResponse] = asyncio.get_running_loop().create_future()
+        exchange = self._exchange = _Exchange(request, False, reply)
         frame = request.encode()
         try:
-            self.raw_frames.append(RawFrame(time.monotonic(), True, frame))
-            async with bleak_call(self.address, "write", GATT_S):
-                await client.write_gatt_char(write, frame, response="write-without-response" not in write.properties)
-            await asyncio.wait([self._reply], timeout=timeout_s)
-            if self._reply.done():
-                return self._reply.result()
+            await self._let_late_replies_pass(exchange)
+            self._parser.expect(request)
+            sent_at = time.monotonic()
+            self.raw_frames.append(RawFrame(sent_at, True, frame))
+            await self._send(client, write, frame)
+            await asyncio.wait([reply], timeout=timeout_s)
+            if reply.done():
+                return reply.result()
         finally:
             self._parser.cancel()
-            self._reply = None
+            self._exchange = None
+            if reply.done():
+                reply.exception()  # it may have come beside another failure
+        self._unanswered.append((request, sent_at + LATE_S))
         await self._drain()
         raise DeadlineExceededError(self.address, f"reply to {frame.hex()}", timeout_s)
 
     async def disconnect(self) -> None:
         """End the connection; never raises."""
-        client, self._client = self._client, None
+        client, self._client, self._on_push = self._client, None, None
         if client is None:
             return
         try:
             async with bleak_call(self.address, "disconnect", DISCONNECT_S):
                 await client.disconnect()
-        except (LinkLostError, DeadlineExceededError) as error:
+        except BleError as error:
             _LOGGER.debug("%s", error)
+
+    async def _send(self, client: BleakClient, write: BleakGATTCharacteristic, frame: bytes) -> None:
+        try:
+            async with bleak_call(self.address, "write", GATT_S):
+                await client.write_gatt_char(write, frame, response="write-without-response" not in write.properties)
+        except DeadlineExceededError as error:
+            # it may still be written: the answer would come to another request
+            raise LinkLostError(self.address, HANGS) from error
 
     async def _wake(self, client: BleakClient) -> None:
         """Read FFD4 once where it exists: inverters with built-in Bluetooth are silent until then."""
-        service = client.services.get_service(gatt.WRITE_SERVICE)
-        wake = None if service is None else service.get_characteristic(gatt.WAKE_CHARACTERISTIC)
-        if wake is None or "read" not in wake.properties:
-            return
         async with bleak_call(self.address, "wake", GATT_S):
+            service = client.services.get_service(gatt.WRITE_SERVICE)
+            wake = None if service is None else service.get_characteristic(gatt.WAKE_CHARACTERISTIC)
+            if wake is None or "read" not in wake.properties:
+                return
             await client.read_gatt_char(wake)
         await asyncio.sleep(WAKE_S)
+
+    async def _let_late_replies_pass(self, exchange: _Exchange) -> None:
+        """Wait while the answer to an earlier request, if it still came, would pass for the one to this."""
+        now = time.monotonic()
+        others = [(other, until) for other, until in self._unanswered if until > now and other != exchange.request]
+        exchange.ambiguous = bool(others)
+        alike = [until for other, until in others if other.reply_bytes == exchange.request.reply_bytes]
+        if alike:
+            await asyncio.sleep(max(alike) - now)
 
     async def _drain(self) -> None:
         """Wait until nothing has arrived for a second, three seconds at most."""
@@ -152,10 +182,21 @@ class Link:
                 return
             await asyncio.sleep(QUIET_S - quiet_for)
 
-    def _characteristic(self, service: str, uuid: str, *properties: str) -> BleakGATTCharacteristic:
+    def _choose(self, client: BleakClient) -> BleakGATTCharacteristic:
+        """Choose the characteristic to write to and return the one that notifies."""
+        self.pushes = client.services.get_service(gatt.SHUNT_SERVICE) is not None
+        if self.pushes:
+            return self._characteristic(client, gatt.SHUNT_SERVICE, gatt.SHUNT_NOTIFY_CHARACTERISTIC, "notify")
+        self._write = self._characteristic(
+            client, gatt.WRITE_SERVICE, gatt.WRITE_CHARACTERISTIC, "write-without-response", "write"
+        )
+        return self._characteristic(client, gatt.NOTIFY_SERVICE, gatt.NOTIFY_CHARACTERISTIC, "notify")
+
+    def _characteristic(
+        self, client: BleakClient, service: str, uuid: str, *properties: str
+    ) -> BleakGATTCharacteristic:
         """Choose by service, UUID and property: some batteries repeat the UUIDs inside a vendor's service."""
-        assert self._client is not None  # noqa: S101 - called right after connecting
-        for candidate in self._client.services.characteristics.values():
+        for candidate in client.services.characteristics.values():
             if (candidate.service_uuid, candidate.uuid) == (service, uuid) and set(properties) & set(
                 candidate.properties
             ):
@@ -164,18 +205,28 @@ class Link:
 
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
         self._last_received = time.monotonic()
-        self.raw_frames.append(RawFrame(self._last_received, False, bytes(data)))
+        self.raw_frames.append(RawFrame(self._last_received, False, bytes(data[:RAW_BYTES])))
         if self.pushes:
             if self._on_push is not None:
                 self._on_push(bytes(data))
             return
+        exchange = self._exchange
+        if exchange is None:
+            return
+        exchange.notifications += 1
+        if exchange.notifications > MAX_NOTIFICATIONS:
+            return
         for event in self._parser.feed(bytes(data)):
             if isinstance(event, Rejected):
                 _LOGGER.debug("%s: %s: %s", self.address, event.reason, event.raw.hex())
-            elif self._reply is not None and not self._reply.done():
-                self._reply.set_result(event)
+            elif isinstance(event, ExceptionResponse) and exchange.ambiguous:
+                self._parser.expect(exchange.request)
+            elif not exchange.reply.done():
+                exchange.reply.set_result(event)
 
-    def _disconnected(self, _: BleakClient) -> None:
+    def _disconnected(self, client: BleakClient) -> None:
+        if client is not self._client:
+            return  # of an attempt that was repeated
         self.lost.set()
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(LinkLostError(self.address, "the device ended the connection"))
+        if self._exchange is not None and not self._exchange.reply.done():
+            self._exchange.reply.set_exception(LinkLostError(self.address, "the device ended the connection"))

@@ -11,6 +11,7 @@ READ_FUNCTION: Final = 0x03
 WRITE_FUNCTION: Final = 0x06
 UNIVERSAL_ADDRESS: Final = 0xFF  # every Renogy device answers it, with 0xFF or with its own address
 REQUEST_BYTES: Final = 8
+RESPONSE_BYTES: Final = 5  # of a response besides its registers: address, function, byte count, CRC
 MAX_WORDS: Final = 125  # a response's byte count is one byte, and Modbus ends at 250
 
 
@@ -39,6 +40,11 @@ class ReadRequest:
         """The function code, 3."""
         return READ_FUNCTION
 
+    @property
+    def reply_bytes(self) -> int:
+        """Length of the answer: all that its frame shows of what it answers."""
+        return RESPONSE_BYTES + 2 * self.words
+
     def encode(self) -> bytes:
         """Return the 8 bytes to send."""
         return _encode(self.address, READ_FUNCTION, self.register, self.words)
@@ -61,6 +67,11 @@ class WriteRequest:
     def function(self) -> int:
         """The function code, 6."""
         return WRITE_FUNCTION
+
+    @property
+    def reply_bytes(self) -> int:
+        """Length of the answer, an echo."""
+        return REQUEST_BYTES
 
     def encode(self) -> bytes:
         """Return the 8 bytes to send, which are also what the device echoes."""

@@ -58,6 +58,14 @@ class Plan:
         entry = min(self._entries, key=lambda entry: entry.due_s)
         return entry.block, entry.due_s
 
+    def due(self, now: float) -> list[Block]:
+        """Return the blocks whose turn it is by ``now``."""
+        return [entry.block for entry in self._entries if entry.due_s <= now]
+
+    def expects(self, block: Block) -> bool:
+        """Whether silence would say something of the link: the block has been answered, or nothing has yet."""
+        return not self._heard or any(entry.answered for entry in self._entries if entry.block == block)
+
     def answered(self, block: Block, now: float) -> None:
         """Plan the next reading of a block that was answered; readings that were missed are not made up for."""
         entry = self._tried(block)

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
-from blupow_proxy.renogy import Family, Schedule, State, Value, to_states
+from blupow_proxy.renogy import Family, Schedule, State, Value, daily_keys, identify_model, to_states
 
 FRESH_PERIODS: Final = 3  # a value older than three poll periods is not shown
 FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) and a retry of it must fit
 SLOW_FRESH_S: Final = 900.0  # three slow periods
+NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
+DAILY_GAP_S: Final = 600.0  # unread for longer, a day may have ended unseen and the next be well under way
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
 
 
@@ -65,6 +67,7 @@ class Unit:
     _readings: dict[str, _Reading] = field(default_factory=dict)
     _requests: deque[bool] = field(default_factory=lambda: deque(maxlen=QUALITY_REQUESTS))
     _next_expiry: float = inf
+    _daily: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def link_quality(self) -> int | None:
@@ -74,7 +77,8 @@ class Unit:
     @property
     def load_switchable(self) -> bool:
         """Whether the load may be switched: enabled by the user, and the model proves a controller."""
-        return self.spec.load_switch and self.profile is not None and self.profile.family is Family.CONTROLLER
+        model = None if self.profile is None else self.profile.model
+        return self.spec.load_switch and model is not None and identify_model(model) is Family.CONTROLLER
 
     def identified(self, profile: Profile) -> None:
         """Take what the device proved to be; readings and keys of another device are forgotten."""
@@ -84,6 +88,7 @@ class Unit:
         else:
             self.profile = profile
             self._readings.clear()
+            self._daily.clear()
             self._show()
 
     def requested(self, *, answered: bool) -> None:
@@ -95,7 +100,7 @@ class Unit:
     def update(self, readings: Mapping[str, Value], fresh_s: float, now: float) -> None:
         """Take new readings, shown for ``fresh_s`` seconds unless they are read again."""
         for key, value in readings.items():
-            self._readings[key] = _Reading(value, now + fresh_s)
+            self._readings[key] = _Reading(None if self._is_glitch(key, value, now) else value, now + fresh_s)
         self._next_expiry = min(self._next_expiry, now + fresh_s)
         self.connected = True
         self.status = "connected"
@@ -112,11 +117,17 @@ class Unit:
             self.profile = replace(profile, keys=keys)
             self.on_profile(self)
 
+    def linked(self, rssi: int | None) -> None:
+        """Note that there is a link; ``rssi`` in dBm as it was before. Connected is only what answers."""
+        self.down("linked, finding out what it is")
+        self.rssi = rssi
+
     def down(self, status: str) -> None:
         """Note that there is no link, and why; what was read is shown until it is stale."""
         if self.connected or self.status != status:
             self.connected = False
             self.status = status
+            self.rssi = None
             self.on_change(self)
 
     def expire(self, now: float) -> None:
@@ -129,8 +140,18 @@ class Unit:
 
     def _show(self) -> None:
         readings = {key: reading.value for key, reading in self._readings.items()}
-        self.states = {} if self.profile is None else to_states(self.profile.family, readings)
+        profile = self.profile
+        self.states = {} if profile is None else to_states(profile.family, readings, expected=profile.keys)
         self.on_change(self)
+
+    def _is_glitch(self, key: str, value: Value, now: float) -> bool:
+        """Whether a day's total falls without a new day: some chargers do that when their source changes."""
+        if self.profile is None or key not in daily_keys(self.profile.family) or not isinstance(value, int | float):
+            return False
+        most, at = self._daily.get(key, (value, now))
+        glitch = NEW_DAY_SHARE * most < value < most and now - at < DAILY_GAP_S
+        self._daily[key] = (most if glitch else value, now)
+        return glitch
 
 
 def fresh_s(schedule: Schedule, interval_s: float, cycle_s: float) -> float:

@@ -1,10 +1,10 @@
 """What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
 
-from .decode import decode_block, decode_history
+from .decode import decode_block, decode_history, is_plausible
 from .describe import PROBLEM_KEY, Description, Kind, State, describe, to_states
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
 from .push import PushParser, decode_push
-from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, register_map
+from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, daily_keys, register_map
 from .values import EnumValue, Flags, Readings, Value, to_json
 
 __all__ = [
@@ -27,12 +27,14 @@ __all__ = [
     "State",
     "Value",
     "blocks_for",
+    "daily_keys",
     "decode_block",
     "decode_history",
     "decode_push",
     "describe",
     "identify_advertisement",
     "identify_model",
+    "is_plausible",
     "register_map",
     "to_json",
     "to_states",

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Final
 
-from .registers import Family, Register, register_map
-from .values import EnumValue, Flags, Value
+from .registers import Block, Family, Register, register_map
+from .values import EnumValue, Flags, Readings, Value
 
 HISTORY_REGISTER: Final = 0xF000  # today; + n is n days ago
 HISTORY_DAYS: Final = 0x400  # the documents allow 1024 days
 
 _PAIR_STATES: Final = {1: "low", 2: "high", 3: "other"}
+_ALL_ONES: Final = 0xFF
 _CURRENT_PER_CAPACITY: Final = 2  # a pack never carries more than 2 C; beyond, the scale was wrong
 
 
@@ -20,6 +21,14 @@ def decode_block(
     if register >= HISTORY_REGISTER and register_map(family).history:
         return decode_history(family, data)
     return _decode(register_map(family).registers, register, data, variant, model)
+
+
+def is_plausible(block: Block, data: bytes, readings: Readings) -> bool:
+    """Whether a block holds readings at all: a device that starts or resets answers with all zeros or all ones."""
+    if all(byte == _ALL_ONES for byte in data):
+        return False
+    values = ((readings.get(key), limits) for key, limits in block.plausible.items())
+    return all(isinstance(value, int | float) and low <= value <= high for value, (low, high) in values)
 
 
 def decode_history(family: Family, data: bytes) -> dict[str, Value]:
@@ -98,7 +107,7 @@ def _array(row: Register, raw: bytes, readings: dict[str, Value]) -> Value:
     scale = row.scale
     if row.millivolts_from is not None and max(words, default=0) >= row.millivolts_from:
         scale = 0.001
-    return tuple(scaled(word, scale, row.range) for word in words)
+    return tuple(None if word in row.missing else scaled(word, scale, row.range) for word in words)
 
 
 def _flags(row: Register, number: int) -> Value:

@@ -64,22 +64,29 @@ _DERIVED: Final[Mapping[Family, _Power]] = {
     Family.BATTERY: _Power("battery_power", "Battery power", "battery_voltage", "battery_current"),
     Family.SHUNT300: _Power("power", "Battery power", "voltage", "current"),
 }
+_CHARGE_KEY: Final = "state_of_charge"  # no register of a battery holds it
+_CHARGE_DECIMALS: Final = 1  # batteries count in mAh of some 100 Ah, but not that well
+_BANKS_V: Final = (12, 24, 36, 48)
 _POWER_DECIMALS: Final = 1  # the volts come in tenths: more digits would be made up
 
 
-def to_states(family: Family, readings: Readings) -> dict[str, State]:
-    """Return what to show of ``readings``, by the keys of ``describe``; None is missing."""
+def to_states(family: Family, readings: Readings, *, expected: Collection[str] = ()) -> dict[str, State]:
+    """Return what to show of ``readings``, by the keys of ``describe``; None is missing.
+
+    ``expected`` are keys that the device is known to have: no problem is no news while one of them is missing.
+    """
     states: dict[str, State] = {}
-    problems: list[bool] = []
+    problems: list[bool | None] = []
     for row in _rows(family):
-        if row.key not in readings:
-            continue
-        value = readings[row.key]
-        states.update(_states(row, value))
-        if row.device_class == _PROBLEM and value is not None:
-            problems.append(_is_problem(row, value))
+        value = readings.get(row.key)
+        if row.key in readings:
+            states.update(_states(row, _per_12_volts(row, value, readings)))
+        if row.device_class == _PROBLEM and (value is not None or row.key in expected):
+            problems.append(None if value is None else _is_problem(row, value))
     if problems:
-        states[PROBLEM_KEY] = any(problems)
+        states[PROBLEM_KEY] = True if True in problems else None if None in problems else False
+    if family is Family.BATTERY and "capacity" in readings:
+        states[_CHARGE_KEY] = _share(readings.get("remaining_capacity"), readings["capacity"])
     power = _DERIVED.get(family)
     if power is not None and power.voltage in readings and power.current in readings:
         volts, amperes = readings[power.voltage], readings[power.current]
@@ -91,6 +98,20 @@ def to_states(family: Family, readings: Readings) -> dict[str, State]:
     return states
 
 
+def _per_12_volts(row: Register, value: Value, readings: Readings) -> Value:
+    """Return a threshold in the volts of the whole bank; None while it is not known how many those are."""
+    if not row.per_12_volts or not isinstance(value, int | float):
+        return value
+    volts = readings.get("system_voltage")
+    return round(value * volts / 12, decimals(row.scale)) if isinstance(volts, int) and volts in _BANKS_V else None
+
+
+def _share(part: Value, whole: Value) -> float | None:
+    if not isinstance(part, int | float) or not isinstance(whole, int | float) or whole <= 0:
+        return None
+    return round(min(100.0 * part / whole, 100.0), _CHARGE_DECIMALS)
+
+
 def describe(family: Family, keys: Collection[str]) -> tuple[Description, ...]:
     """Return the descriptions of the states in ``keys``, in the order of the family's register map."""
     return tuple(description for description in _descriptions(family) if description.key in keys)
@@ -100,6 +121,18 @@ def describe(family: Family, keys: Collection[str]) -> tuple[Description, ...]:
 def _descriptions(family: Family) -> tuple[Description, ...]:
     descriptions: list[Description] = []
     power = _DERIVED.get(family)
+    if family is Family.BATTERY:
+        descriptions.append(
+            Description(
+                key=_CHARGE_KEY,
+                kind=Kind.SENSOR,
+                name="State of charge",
+                unit="%",
+                device_class="battery",
+                state_class="measurement",
+                decimals=_CHARGE_DECIMALS,
+            )
+        )
     for row in _rows(family):
         descriptions += _describe(row)
         if power is not None and row.key == power.current:
@@ -215,7 +248,7 @@ def _text(row: Register, value: Value) -> str | None:
         case Flags(0, _):
             return "none"
         case Flags(raw, names):
-            return ", ".join(map(_words, names)) or f"unknown (0x{raw:X})"
+            return ", ".join(dict.fromkeys(map(_words, names))) or f"unknown (0x{raw:X})"
         case tuple():
             return ", ".join(row.enum.get(int(code), f"code {code}") for code in value if code) or "none"
         case _:
@@ -227,8 +260,9 @@ def _words(name: str) -> str:
 
 
 def _is_problem(row: Register, value: Value) -> bool:
-    if isinstance(value, Flags):
-        return bool(value.raw & ~sum(1 << bit for bit in row.benign))
+    if isinstance(value, Flags):  # undocumented bits are set on healthy devices, too
+        documented = sum(1 << bit for bit in row.bits) + sum(3 << shift for shift in row.pairs)
+        return bool(value.raw & documented & ~sum(1 << bit for bit in row.benign))
     if isinstance(value, EnumValue):
         return bool(value.raw)
     return isinstance(value, tuple) and any(value)

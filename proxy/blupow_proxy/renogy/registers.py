@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
+
+_SHORT_READS: Final = "RIV4835"  # answers longer reads with garbage, or not at all
+_SHORT_WORDS: Final = 10
 
 
 class Family(StrEnum):
@@ -30,20 +33,27 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A span of registers that one request reads."""
+    """A span of registers that one request reads; believed while the values in ``plausible`` are in their ranges."""
 
     name: str
     register: int
     words: int
     schedule: Schedule
     optional: bool = False
+    plausible: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False)
+
+    def holds(self, row: "Register") -> bool:
+        """Whether ``row`` lies wholly in this block."""
+        return self.register <= row.register and row.register + row.words <= self.register + self.words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
     """One row of a register map; ``raw >> shift & mask`` is scaled, then held against ``range`` (inclusive).
 
-    ``benign`` are the bits of a "problem" word that report no problem; ``disabled`` rows are of little use to most.
+    ``benign`` are the bits of a "problem" word that report no problem; ``disabled`` rows are of little use to most;
+    ``daily`` totals start again each day; ``per_12_volts`` is meant for each 12 V of the system's voltage;
+    ``doubtful_on_variant`` and ``doubtful_on_model`` (a part of its name) say where captures contradict the documents.
     """
 
     key: str
@@ -69,6 +79,10 @@ class Register:
     pairs: Mapping[int, str] = field(default_factory=dict)
     benign: tuple[int, ...] = ()
     disabled: bool = False
+    daily: bool = False
+    per_12_volts: bool = False
+    doubtful_on_variant: tuple[str, ...] = ()
+    doubtful_on_model: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,17 @@ def _row[Row: (Register, PushField)](kind: type[Row], table: dict[str, Any]) -> 
     return kind(**values)
 
 
+def _block(table: dict[str, Any]) -> Block:
+    plausible = {key: (low, high) for key, (low, high) in table.get("plausible", {}).items()}
+    return Block(**{**table, "schedule": Schedule(table["schedule"]), "plausible": plausible})
+
+
+@cache
+def daily_keys(family: Family) -> frozenset[str]:
+    """Return the keys of totals that start again each day and may fall in between by mistake."""
+    return frozenset(row.key for row in register_map(family).registers if row.daily)
+
+
 @cache
 def register_map(family: Family) -> RegisterMap:
     """Return the register map of ``family``."""
@@ -132,7 +157,7 @@ def register_map(family: Family) -> RegisterMap:
         addresses=tuple(table["addresses"]),
         gap_s=table["gap_s"],
         timeout_s=table["timeout_s"],
-        blocks=tuple(Block(**{**block, "schedule": Schedule(block["schedule"])}) for block in table["blocks"]),
+        blocks=tuple(_block(block) for block in table["blocks"]),
         registers=tuple(_row(Register, row) for row in table.get("registers", ())),
         history=tuple(_row(Register, row) for row in table.get("history", ())),
         push=tuple(_row(PushField, row) for row in table.get("push", ())),
@@ -142,6 +167,8 @@ def register_map(family: Family) -> RegisterMap:
 def blocks_for(family: Family, model: str | None = None) -> tuple[Block, ...]:
     """Return the blocks that a device of this model answers."""
     blocks = register_map(family).blocks
+    if family is Family.INVERTER and model is not None and model.startswith(_SHORT_READS):
+        return tuple(block for block in blocks if block.words <= _SHORT_WORDS)
     if family is Family.DCC and model is not None and model.endswith("-G6"):
         # G6 chargers never answer a read at 0x0120; 34 words from 0x0100 hold its charging state as well
         return tuple(

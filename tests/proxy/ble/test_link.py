@@ -1,38 +1,28 @@
 """Unmodified BleakClient and BleakScanner on a virtual Bluetooth link."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from typing import Any, NoReturn
 
 import pytest
+from bleak import BleakClient
+from bleak.exc import BleakDBusError, BleakError
 
 from blupow_proxy.ble import Adapter, Link, link, scan
 from blupow_proxy.errors import AdapterUnavailableError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
 from blupow_proxy.modbus import ExceptionResponse, ReadRequest, Response
 from blupow_proxy.renogy import PushParser, identify_advertisement
-from blupow_proxy.simulator import VirtualRadio, demo_units
+from blupow_proxy.simulator import VirtualRadio
 
 LIVE = ReadRequest(0xFF, 256, 34)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses that real devices need, shorter."""
-    monkeypatch.setattr(link, "WAKE_S", 0.0)
-    monkeypatch.setattr(link, "QUIET_S", 0.2)
-    monkeypatch.setattr(link, "FIND_S", 0.5)
-
-
-@pytest.fixture
-async def radio() -> AsyncIterator[VirtualRadio]:
-    units = demo_units()
-    for unit in units:
-        unit.latency_s = 0.0
-    async with VirtualRadio(units) as radio:
-        yield radio
-
-
 def addresses(radio: VirtualRadio) -> list[str]:
     return list(radio.peripherals)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 async def test_scan_names_every_unit(radio: VirtualRadio) -> None:
@@ -101,6 +91,130 @@ async def test_late_reply_never_answers_the_next_request(radio: VirtualRadio) ->
     response = await one.request(ReadRequest(0xFF, 266, 10), 1.0)
     assert isinstance(response, Response)
     assert [frame.sent for frame in one.raw_frames] == [True, False, True, False]
+    await one.disconnect()
+
+
+async def test_a_late_reply_of_the_same_length_is_waited_for(radio: VirtualRadio) -> None:
+    address = addresses(radio)[3]
+    unit = radio.peripherals[address].unit
+    one = Link(radio.adapter, address)
+    await one.connect()
+    unit.faults.reply_delay_s = 0.5  # past the silence that follows a timeout
+    with pytest.raises(DeadlineExceededError):
+        await one.request(ReadRequest(32, 4398, 10), 0.05)
+    unit.faults.reply_delay_s = None
+    response = await one.request(ReadRequest(32, 4000, 10), 1.0)
+    assert isinstance(response, Response)
+    assert response.data[4:6] == (1201).to_bytes(2)
+    await one.disconnect()
+
+
+async def test_the_same_question_is_asked_again_at_once(radio: VirtualRadio) -> None:
+    address = addresses(radio)[0]
+    unit = radio.peripherals[address].unit
+    one = Link(radio.adapter, address)
+    await one.connect()
+    unit.faults.silent = True
+    with pytest.raises(DeadlineExceededError):
+        await one.request(LIVE, 0.05)
+    unit.faults.silent = False
+    started = time.monotonic()
+    await one.request(LIVE, 1.0)
+    assert time.monotonic() - started < 0.3
+    await one.disconnect()
+
+
+async def test_a_late_refusal_is_nobodys(radio: VirtualRadio) -> None:
+    address = addresses(radio)[0]
+    unit = radio.peripherals[address].unit
+    one = Link(radio.adapter, address)
+    await one.connect()
+    unit.faults.refused_registers.add(289)
+    unit.faults.reply_delay_s = 0.4
+    with pytest.raises(DeadlineExceededError):
+        await one.request(ReadRequest(0xFF, 289, 2), 0.05)
+    response = await one.request(LIVE, 1.0)
+    assert isinstance(response, Response)
+    await one.disconnect()
+
+
+async def test_a_write_that_hangs_ends_the_link(radio: VirtualRadio, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Link(radio.adapter, addresses(radio)[0])
+    await one.connect()
+
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(link, "GATT_S", 0.05)
+    monkeypatch.setattr(BleakClient, "write_gatt_char", hang)
+    with pytest.raises(LinkLostError, match="restart bluetooth"):
+        await one.request(LIVE, 1.0)
+    await one.disconnect()
+
+
+@pytest.mark.parametrize(
+    "error", [BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), BleakError("gone"), EOFError()], ids=str
+)
+async def test_disconnect_never_raises(radio: VirtualRadio, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    one = Link(radio.adapter, addresses(radio)[0])
+    await one.connect()
+    real = BleakClient.disconnect
+
+    async def fail(client: BleakClient) -> None:
+        await real(client)
+        raise error
+
+    monkeypatch.setattr(BleakClient, "disconnect", fail)
+    await one.disconnect()
+
+
+async def test_only_the_connection_in_use_can_be_lost(radio: VirtualRadio) -> None:
+    one = Link(radio.adapter, addresses(radio)[0])
+    await one.connect()
+    one._disconnected(BleakClient("00:00:00:00:00:01", backend=radio.adapter._client_backend))
+    assert not one.lost.is_set()
+    assert isinstance(await one.request(LIVE, 1.0), Response)
+    await one.disconnect()
+
+
+async def test_a_device_that_leaves_while_it_is_set_up_is_a_lost_link(
+    radio: VirtualRadio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = addresses(radio)[0]
+    real = BleakClient.start_notify
+
+    async def leave(client: BleakClient, *args: Any, **kwargs: Any) -> None:
+        await real(client, *args, **kwargs)
+        await radio.peripherals[address].drop()
+        monkeypatch.setattr(BleakClient, "services", property(lambda _: _raise(BleakError("not discovered yet"))))
+
+    monkeypatch.setattr(BleakClient, "start_notify", leave)
+    one = Link(radio.adapter, address)
+    with pytest.raises(LinkLostError):
+        await one.connect()
+    await one.disconnect()
+
+
+async def test_a_flood_costs_one_request_no_more(radio: VirtualRadio) -> None:
+    one = Link(radio.adapter, addresses(radio)[0])
+    await one.connect()
+    fed = 0
+
+    def feed(_: bytes) -> list[Any]:
+        nonlocal fed
+        fed += 1
+        return []
+
+    radio.peripherals[addresses(radio)[0]].unit.faults.silent = True
+    waiting = asyncio.create_task(one.request(LIVE, 0.2))
+    await asyncio.sleep(0.05)
+    one._parser.feed = feed  # type: ignore[method-assign]
+    for _ in range(1000):
+        one._notified(None, bytearray(b"\xff\x03\xff" * 80))  # type: ignore[arg-type]
+    with pytest.raises(DeadlineExceededError):
+        await waiting
+    assert fed == link.MAX_NOTIFICATIONS
+    assert max(len(frame.data) for frame in one.raw_frames) <= link.RAW_BYTES
     await one.disconnect()
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any
+from math import ceil
+from typing import Any, Self
 
 import pytest
 
 from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
 from blupow_proxy.modbus import ExceptionResponse, Rejected, Request, Response, ResponseParser
+from blupow_proxy.poller import Poller, Profile, Unit, UnitSpec
+from blupow_proxy.renogy import Family
 from blupow_proxy.simulator import SimulatedUnit
 
 QUIET_S = 1.0
+RESOLUTION_S = 1e-6
 
 
 class _InstantSelector(selectors.DefaultSelector):
@@ -35,6 +39,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual
+
+    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        # a timer that is less than the clock's resolution ahead fires at once, and time would stand still
+        return super().call_at(max(when, self._virtual + RESOLUTION_S), *args, **kwargs)
 
     def advance(self, seconds: float) -> None:
         self._virtual += seconds
@@ -60,7 +68,7 @@ class FakeLink:
 
     def __init__(self, air: "Air", on_push: Callable[[bytes], None]) -> None:
         self.air = air
-        self.name: str | None = air.unit.name
+        self.name: str | None = air.unit.name or None
         self.rssi: int | None = air.unit.rssi
         self.pushes = air.unit.pushes
         self.lost = asyncio.Event()
@@ -112,6 +120,7 @@ class FakeLink:
     async def disconnect(self) -> None:
         if self._pushing is not None:
             self._pushing.cancel()
+        await asyncio.sleep(self.air.disconnect_s)
         self.connected = False
         if self.air.link is self:
             self.air.link = None
@@ -130,6 +139,7 @@ class Air:
         self.unit = unit
         self.gap_s = gap_s
         self.connect_s = 0.5
+        self.disconnect_s = 0.0
         self.error: BleError | None = None
         self.link: FakeLink | None = None
         self.attempts: list[float] = []
@@ -145,6 +155,41 @@ class Air:
         self.link = None
 
 
+class Bench:
+    """A poller on a simulated unit, in virtual time."""
+
+    def __init__(self, simulated: SimulatedUnit, *specs: UnitSpec, profile: Profile | None = None) -> None:
+        family = simulated.members[0].family if simulated.members else None
+        self.air = Air(simulated, gap_s=0.3 if family is Family.INVERTER else 0.1)
+        specs = specs or (UnitSpec(id="one", name="One", address=simulated.address),)
+        self.units = [Unit(spec, profile) for spec in specs]
+        self.unit = self.units[0]
+        self.adapter: list[object] = []
+        self.poller = Poller(self.air.open, self.units, on_adapter=self.adapter.append)
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.poller.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+        assert self.air.link is None, "the link was not given back"
+
+    async def wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        steps = ceil(4 * seconds)
+        for _ in range(steps):
+            await asyncio.sleep(seconds / steps)
+            assert not self.task.done(), self.task.exception()
+            for unit in self.units:
+                unit.expire(loop.time())
+
+    def registers(self, since: float = 0.0) -> list[int]:
+        return [request.register for at, request in self.air.requests if at >= since]
+
+
 @pytest.fixture
-def make_air() -> type[Air]:
-    return Air
+def bench() -> type[Bench]:
+    return Bench

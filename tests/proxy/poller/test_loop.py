@@ -1,7 +1,6 @@
 import asyncio
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Self
 
 import pytest
 
@@ -14,54 +13,15 @@ from blupow_proxy.errors import (
     UnexpectedResponseError,
 )
 from blupow_proxy.modbus import ReadRequest, WriteRequest
-from blupow_proxy.poller import Poller, Profile, Unit, UnitSpec
+from blupow_proxy.poller import Profile, UnitSpec
 from blupow_proxy.poller.loop import RELEASE_S
 from blupow_proxy.poller.plan import LEFT_OUT_S
+from blupow_proxy.poller.polling import IDENTIFY_AGAIN_S
 from blupow_proxy.renogy import Family
 from blupow_proxy.simulator import Member, SimulatedUnit, World, demo_units
 
 CONTROLLER, DCC, BATTERY, INVERTER, SHUNT = range(5)
 LIVE = 256
-
-
-class Bench:
-    """A poller on a simulated unit, in virtual time."""
-
-    def __init__(self, make_air, simulated: SimulatedUnit, *specs: UnitSpec, profile: Profile | None = None) -> None:
-        family = simulated.members[0].family if simulated.members else None
-        self.air = make_air(simulated, gap_s=0.3 if family is Family.INVERTER else 0.1)
-        specs = specs or (UnitSpec(id="one", name="One", address=simulated.address),)
-        self.units = [Unit(spec, profile) for spec in specs]
-        self.unit = self.units[0]
-        self.adapter: list[object] = []
-        self.poller = Poller(self.air.open, self.units, on_adapter=self.adapter.append)
-
-    async def __aenter__(self) -> Self:
-        self.task = asyncio.create_task(self.poller.run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await self.task
-        assert self.air.link is None, "the link was not given back"
-
-    async def wait(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while loop.time() < end:
-            await asyncio.sleep(min(0.25, end - loop.time()))
-            assert not self.task.done(), self.task.exception()
-            for unit in self.units:
-                unit.expire(loop.time())
-
-    def registers(self, since: float = 0.0) -> list[int]:
-        return [request.register for at, request in self.air.requests if at >= since]
-
-
-@pytest.fixture
-def bench(make_air):
-    return lambda *args, **kwargs: Bench(make_air, *args, **kwargs)
 
 
 def now() -> float:
@@ -427,6 +387,50 @@ def test_hub_members_share_a_link_and_one_may_be_silent(in_virtual_time, bench) 
             hub.members.append(Member(Family.BATTERY, 51))
             await b.wait(70)
             assert absent.connected
+
+    in_virtual_time(main())
+
+
+@pytest.mark.parametrize("family", [Family.BATTERY, None])
+def test_a_member_that_falls_silent_costs_the_others_nothing(in_virtual_time, bench, family) -> None:
+    async def main() -> None:
+        members = [Member(Family.BATTERY, address) for address in (48, 49, 50)]
+        hub = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", members, World())
+        specs = [
+            UnitSpec(id=f"m{address}", name=str(address), address=hub.address, modbus_address=address, family=family)
+            for address in (48, 49, 50)
+        ]
+        async with bench(hub, *specs) as b:
+            await b.wait(60)
+            silent, *others = b.units
+            silenced = hub.members.pop(0)
+            for second in range(300):
+                await b.wait(1)
+                assert all(unit.states["battery_voltage"] is not None for unit in others), second
+            assert not silent.connected
+            assert "no request" in silent.status
+            assert silent.states.get("battery_voltage") is None
+            hub.members.append(silenced)
+            await b.wait(IDENTIFY_AGAIN_S + 15)
+            assert silent.connected
+            assert silent.states["battery_voltage"] is not None
+            assert len(b.air.attempts) == 1
+
+    in_virtual_time(main())
+
+
+def test_a_member_that_was_never_there_costs_the_others_nothing(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        hub = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", [Member(Family.BATTERY, 48)], World())
+        specs = [
+            UnitSpec(id=f"m{address}", name=str(address), address=hub.address, modbus_address=address)
+            for address in (48, 49, 50)
+        ]
+        async with bench(hub, *specs) as b:
+            await b.wait(60)
+            for second in range(300):
+                await b.wait(1)
+                assert b.unit.states["battery_voltage"] is not None, second
 
     in_virtual_time(main())
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blupow_proxy.renogy import EnumValue, Family, Flags, Value, decode_block, register_map
+from blupow_proxy.renogy import EnumValue, Family, Flags, Value, decode_block, is_plausible, register_map
 from blupow_proxy.renogy.decode import decimals
 
 
@@ -90,6 +90,22 @@ def test_cells_in_millivolts_are_recognised() -> None:
 
 def test_cells_without_a_plausible_count_are_missing() -> None:
     assert one(Family.BATTERY, 5000, "cell_voltage_n", 99, *[33] * 16) is None
+
+
+def test_what_an_inverter_does_not_have_is_missing() -> None:
+    readings = decode_block(Family.INVERTER, 4398, words(*[0xFFFF] * 10))
+    assert readings["fault_codes"] == (None,) * 4
+    assert readings["machine_state"] is None
+    assert one(Family.INVERTER, 4332, "charging_status", 0xFFFF) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "plausible"),
+    [(words(*[0xFFFF] * 34), False), (words(*[0] * 34), False), (words(50, 132, *[0] * 32), True)],
+)
+def test_a_block_is_plausible_with_plausible_volts(data: bytes, plausible: bool) -> None:
+    (live,) = (block for block in register_map(Family.CONTROLLER).blocks if block.name == "live")
+    assert is_plausible(live, data, decode_block(Family.CONTROLLER, 256, data)) is plausible
 
 
 def test_array_without_a_count_is_whole() -> None:

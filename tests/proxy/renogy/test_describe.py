@@ -143,7 +143,7 @@ def test_power_is_missing_when_a_factor_is() -> None:
         (Family.INVERTER, "fault_codes", (0, 0, 0, 0), "none", False),
         (Family.INVERTER, "fault_codes", (14, 0, 99, 0), "Inverter overload, code 99", True),
         (Family.CONTROLLER, "faults", Flags(0, ()), "none", False),
-        (Family.CONTROLLER, "faults", Flags(1, ()), "unknown (0x1)", True),
+        (Family.CONTROLLER, "faults", Flags(1, ()), "unknown (0x1)", False),  # reserved: no document says what it means
         (Family.BATTERY, "cell_voltage_alarm", EnumValue(0, "normal"), "normal", False),
         (Family.BATTERY, "cell_voltage_alarm", EnumValue(4, None), "alarm 0x4", True),
         (Family.CONTROLLER, "charging_status", EnumValue(6, "current_limiting"), "current limiting", None),
@@ -168,3 +168,27 @@ def test_on_off() -> None:
     states = to_states(Family.CONTROLLER, {"load_status": EnumValue(1, "on"), "load_switch": EnumValue(7, None)})
     assert states == {"load_status": True, "load_switch": None}
     assert to_states(Family.INVERTER, {"fault_state": EnumValue(1, "fault")})["problem"] is True
+
+
+@pytest.mark.parametrize(("bank", "volts"), [(12, 14.4), (24, 28.8), (48, 57.6), (255, None), (None, None)])
+def test_thresholds_are_those_of_the_whole_bank(bank: int | None, volts: float | None) -> None:
+    states = to_states(Family.CONTROLLER, {"boost_voltage": 14.4, "system_voltage": bank})
+    assert states["boost_voltage"] == volts
+
+
+@pytest.mark.parametrize(
+    ("remaining", "capacity", "percent"),
+    [(61.5, 100.0, 61.5), (100.4, 100.0, 100.0), (1.0, 0.0, None), (None, 1.0, None)],
+)
+def test_a_batterys_charge_is_what_remains_of_its_capacity(remaining, capacity, percent) -> None:
+    states = to_states(Family.BATTERY, {"remaining_capacity": remaining, "capacity": capacity})
+    assert states["state_of_charge"] == percent
+
+
+def test_no_problem_is_only_said_when_all_that_is_known_was_read() -> None:
+    calm = {"device_status": Flags(0, ())}
+    assert to_states(Family.INVERTER, calm)["problem"] is False
+    assert to_states(Family.INVERTER, calm, expected={"device_status", "fault_codes"})["problem"] is None
+    broken = {"device_status": Flags(1 << 29, ("output_overload",))}
+    assert to_states(Family.INVERTER, broken, expected={"device_status", "fault_codes"})["problem"] is True
+    assert "problem" not in to_states(Family.INVERTER, {})

@@ -36,3 +36,9 @@ def test_g6_chargers_get_one_longer_read() -> None:
     assert set(usual) - set(g6) == {"status"}
     assert blocks_for(Family.DCC) == register_map(Family.DCC).blocks
     assert blocks_for(Family.BATTERY, "X-G6") == register_map(Family.BATTERY).blocks
+
+
+def test_a_device_that_garbles_long_reads_gets_short_ones() -> None:
+    assert max(block.words for block in blocks_for(Family.INVERTER, "RIV4835CSH1S")) == 10
+    assert {"main", "pv_charging", "load", "model"} <= {b.name for b in blocks_for(Family.INVERTER, "RIV4835CSH1S")}
+    assert blocks_for(Family.INVERTER, "RIV1230RCH-SPS") == register_map(Family.INVERTER).blocks

@@ -1,0 +1,135 @@
+"""Waiting for devices to be heard: one run of the scanner for all, since an adapter has no second."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bleak import BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExceededError
+
+from .failures import HANGS, bleak_call
+
+START_S: Final = 15.0  # starting discovery on a busy BlueZ takes seconds, a stuck one never ends
+STOP_S: Final = 5.0
+NAME_S: Final = 3.0  # a module's name comes with its next scan response; advertisements without it do not tell its kind
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """The latest that was heard of one device; ``rssi`` in dBm."""
+
+    address: str
+    name: str | None
+    rssi: int
+    service_uuids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, device: BLEDevice, data: AdvertisementData) -> "Advertisement":
+        """Return what bleak has heard; modules pad their name with blanks."""
+        name = (data.local_name or device.name or "").strip() or None
+        return cls(device.address, name, data.rssi, tuple(data.service_uuids))
+
+
+type Heard = tuple[BLEDevice, Advertisement]
+
+
+@dataclass(eq=False, slots=True)
+class _Search:
+    address: str
+    found: asyncio.Future[Heard] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    nameless: Heard | None = None
+
+    def heard(self, heard: Heard) -> None:
+        if self.found.done():
+            return
+        if heard[1].name is not None:
+            self.found.set_result(heard)
+            return
+        if self.nameless is None:
+            asyncio.get_running_loop().call_later(NAME_S, self._settle)
+        self.nameless = heard
+
+    def _settle(self) -> None:
+        if not self.found.done() and self.nameless is not None:
+            self.found.set_result(self.nameless)
+
+
+class Discovery:
+    """Finds devices by address; scans while somebody waits."""
+
+    def __init__(self, make_scanner: Callable[[Any], BleakScanner]) -> None:
+        self._make_scanner = make_scanner
+        self._searches: list[_Search] = []
+        self._listening = asyncio.Event()
+        self._renew = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def find(self, address: str, timeout_s: float) -> Heard | None:
+        """Return a device as soon as it is heard, named if it has a name; None after ``timeout_s`` of listening.
+
+        Raises:
+            BleError: the adapter can't listen.
+        """
+        search = _Search(address.upper())
+        self._searches.append(search)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        task = self._task
+        listening = asyncio.ensure_future(self._listening.wait())
+        try:
+            waits: list[asyncio.Future[Any]] = [search.found, listening, task]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not search.found.done() and task.done():
+                task.result()
+            await asyncio.wait([search.found], timeout=timeout_s)
+            return search.found.result() if search.found.done() else search.nameless
+        finally:
+            listening.cancel()
+            self._searches.remove(search)
+            # also when others go on: a scanner that lost its bluetoothd hears nothing and says nothing
+            if not self._searches or not search.found.done():
+                self._renew.set()
+            search.found.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while any(not search.found.done() for search in self._searches):
+                await self._listen()
+        finally:
+            self._task = None
+
+    async def _listen(self) -> None:
+        """Scan until nobody waits any more, or somebody has waited in vain."""
+        self._renew.clear()
+        scanner = self._make_scanner(self._heard)
+        try:
+            async with bleak_call("adapter", "scan", START_S):
+                await scanner.start()
+            self._listening.set()
+            await self._renew.wait()
+        except DeadlineExceededError:
+            self._fail(AdapterUnavailableError("adapter", HANGS))
+        except BleError as error:
+            self._fail(error)
+        finally:
+            self._listening.clear()
+            with contextlib.suppress(BleError):  # it is not used again, whether it has stopped or not
+                async with bleak_call("adapter", "end of scan", STOP_S):
+                    await scanner.stop()
+
+    def _fail(self, error: BleError) -> None:
+        for search in self._searches:
+            if not search.found.done():
+                search.found.set_exception(error)
+                search.found.exception()  # who waits may have been cancelled meanwhile
+
+    def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
+        address = device.address.upper()
+        for search in self._searches:
+            if search.address == address:
+                search.heard((device, Advertisement.of(device, data)))

@@ -1,0 +1,89 @@
+"""What users have asked for and is not done yet."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from blupow_proxy.errors import BleError, DeadlineExceededError, ProxyError
+
+from .unit import Unit
+
+WRITE_S: Final = 10.0  # for the request under way, the write and its read-back
+
+
+@dataclass(slots=True)
+class Write:
+    """A register of a unit to be set; ends with ``succeed`` or ``fail``."""
+
+    unit: Unit
+    register: int
+    value: int
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def succeed(self) -> None:
+        """Tell who waits that it is done."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: ProxyError) -> None:
+        """Tell who waits why it is not done."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Orders:
+    """Writes and refreshes that wait for the link; ``changed`` wakes whoever owns it."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self._writes: deque[Write] = deque()
+        self._refreshes: list[asyncio.Future[None]] = []
+
+    @property
+    def refresh_wanted(self) -> bool:
+        """Whether somebody waits for a refresh."""
+        return bool(self._refreshes)
+
+    async def write(self, unit: Unit, register: int, value: int) -> None:
+        """Have a register set; BleError or ModbusError when it did not happen, within 10 s."""
+        write = Write(unit, register, value)
+        self._writes.append(write)
+        self.changed.set()
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await write.done
+        except TimeoutError:
+            raise DeadlineExceededError(unit.spec.address, "the write", WRITE_S) from None
+
+    async def refresh(self) -> None:
+        """Have everything read; BleError when that fails."""
+        done = asyncio.get_running_loop().create_future()
+        self._refreshes.append(done)
+        self.changed.set()
+        try:
+            await done
+        finally:
+            self._refreshes.remove(done)
+
+    def next_write(self) -> Write | None:
+        """Return the oldest write that somebody still waits for: what has failed must not happen later."""
+        while self._writes:
+            write = self._writes.popleft()
+            if not write.done.done():
+                return write
+        return None
+
+    def refreshed(self) -> None:
+        """End the refreshes: everything was read."""
+        for done in self._refreshes:
+            if not done.done():
+                done.set_result(None)
+
+    def fail(self, error: BleError) -> None:
+        """End everything that waits: the link is gone."""
+        while (write := self.next_write()) is not None:
+            write.fail(error)
+        for done in self._refreshes:
+            if not done.done():
+                done.set_exception(error)
