@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from blupow_proxy.ble import Link
 from blupow_proxy.errors import BleError, LocalProtocolError, NativeApiError
-from blupow_proxy.native_api import Action
+from blupow_proxy.native_api import Action, printable
 from blupow_proxy.poller import Poller, Unit
 
 REFRESH_S: Final = 30.0  # a hub's members, all their blocks; clients give up soon after
@@ -62,7 +62,7 @@ def _capture_frames(pollers: Sequence[Poller[Link]], wanted: str) -> dict[str, A
     ]
     if len(found) != 1:
         names = ", ".join(unit.spec.name for poller in pollers for unit in poller.units)
-        raise NativeApiError(f"no single unit is named {wanted!r}: choose one of {names}")
+        raise NativeApiError(f"no single unit is named {printable(wanted)!r}: choose one of {names}")
     ((poller, unit),) = found
     frames = [] if poller.link is None else list(poller.link.raw_frames)
     profile = unit.profile

@@ -36,7 +36,7 @@ KEYS_S: Final = 5.0  # how soon a request to pair is noticed
 RELIST_AFTER_S: Final = 3.0  # quiet after the last news, so that units found together are listed together
 RELIST_WITHIN_S: Final = 15.0  # and no client waits longer for a unit that was found
 FAILED_PAUSE_S: Final = 5.0  # before a part that broke down starts again
-SHUTDOWN_S: Final = 2.5  # for links, clients and the goodbye, all at once
+SHUTDOWN_S: Final = 6.0  # for links, which BlueZ ends within 3 s, clients and the goodbye, all at once
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class Proxy:
         self.server.on_command = self._command
         self.server.on_action = self._action
         self.server.on_proven = self._proven
+        self.server.on_key_changed = lambda: self._spawn(self._announcer.update())
+        self.server.on_time = self._time_received
         self._clock = Clock()
-        self.server.on_time = self._clock.heard
         self.pollers: list[Poller[Link]] = []
         self.units: list[Unit] = []
         self._profiles = Profiles(storage)
@@ -206,7 +207,7 @@ class Proxy:
         units = [unit for unit in self.units if unit.spec.id in self._relist]
         self._relist.clear()
         for unit in units:
-            self._unit_entities[unit.spec.id].relist()
+            self._unit_entities[unit.spec.id].relist(released=self._poller_of[unit.spec.id].released)
             _LOGGER.info("%s: %d readings", unit.spec.name, len(unit.profile.keys) if unit.profile else 0)
         self.server.disconnect_all()
         self._note_listed()
@@ -228,8 +229,7 @@ class Proxy:
             if now >= keys_at:
                 keys_at = now + KEYS_S
                 if self.keys.poll():
-                    if self.keys.mode is Mode.CLOSED:
-                        self.server.disconnect_all()
+                    self.server.disconnect_all()
                     await self._announcer.update()
             if now >= ask_time_at:
                 ask_time_at = now + ASK_TIME_S
@@ -255,8 +255,17 @@ class Proxy:
     async def _action(self, action: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         return await run_action(self.pollers, action, arguments)
 
+    @property
+    def _trusting(self) -> bool:
+        """Whether clients are trusted: they have the key, or the user wants none."""
+        return self.keys.mode in (Mode.ENCRYPTED, Mode.PLAINTEXT)
+
+    def _time_received(self, epoch_s: int) -> None:
+        if self._trusting:
+            self._clock.heard(epoch_s)
+
     def _proven(self, client_info: str) -> None:
-        if client_info.casefold().startswith(COMPANION):
+        if self._trusting and client_info.casefold().startswith(COMPANION):
             self._storage.write("companion", {"seen": True})
             self._spawn(self._announcer.companion_authenticated())
 
@@ -282,7 +291,8 @@ async def _supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
 
 
 def _node_info(config: ProxyConfig, mac: str) -> NodeInfo:
-    names = dict.fromkeys(unit.area for unit in config.renogy if unit.area)
+    areas = (config.esphome.area, *(unit.area for unit in config.renogy))
+    names = dict.fromkeys(area for area in areas if area)
     return NodeInfo(
         name=config.esphome.name,
         friendly_name=config.esphome.friendly_name,

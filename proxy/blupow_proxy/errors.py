@@ -9,9 +9,10 @@ class BleError(ProxyError):
     """Bluetooth work on one device failed; retried inside ``ble``."""
 
     def __init__(self, address: str, message: str) -> None:
-        """Carry the device address that the failure belongs to."""
+        """Carry the device address that the failure belongs to, and what happened without it."""
         super().__init__(f"{address}: {message}")
         self.address = address
+        self.message = message
 
 
 class AdapterUnavailableError(BleError):

@@ -32,9 +32,11 @@ class FileKeyStore:
         self._configured = configured
         self._clock = clock
         self._ours = encryption and configured is None
-        self._stored = _read(storage) if self._ours else None
+        self._stored: bytes | None = None
+        self.damaged = False
+        self._load()
         self._open_until = clock() + PROVISIONING_S
-        self._seen_mode = self.mode
+        self._seen = (self.mode, self.key)
 
     @property
     def mode(self) -> Mode:
@@ -43,7 +45,7 @@ class FileKeyStore:
             return Mode.PLAINTEXT
         if self.key is not None:
             return Mode.ENCRYPTED
-        return Mode.PROVISIONING if self._clock() < self._open_until else Mode.CLOSED
+        return Mode.PROVISIONING if self._clock() < self._open_until and not self.damaged else Mode.CLOSED
 
     @property
     def key(self) -> bytes | None:
@@ -56,28 +58,43 @@ class FileKeyStore:
         return self._ours and self.mode is not Mode.CLOSED
 
     def store(self, key: bytes | None) -> bool:
-        """Keep ``key`` durably; None forgets it, and a client may set a new one for 10 minutes."""
+        """Keep ``key`` durably; None forgets the one there is, and a client may set a new one for 10 minutes."""
+        if key == self._stored:
+            return True
         if key is None:
-            if self._stored is not None and not self._storage.delete(_KEY):
+            if not forget_key(self._storage):
                 return False
             self._open_until = self._clock() + PROVISIONING_S
         elif len(key) != KEY_BYTES or not self._storage.write(_KEY, {"key": encode_key(key)}):
             return False
         self._stored = key
+        self._seen = (self.mode, self.key)
         return True
 
     def poll(self) -> bool:
-        """Take up a request to pair; returns whether the mode has changed since the last call."""
+        """Take up a request to pair; returns whether mode or key have changed otherwise than by ``store``."""
         if self._ours and self._storage.delete(_PAIR):
             self._open_until = self._clock() + PROVISIONING_S
-            self._stored = _read(self._storage)
-            if self._stored is None:
+            self._load()
+            if self.mode is Mode.PROVISIONING:
                 _LOGGER.info("A client may set the key within the next %d minutes", PROVISIONING_S / 60)
-        changed = self.mode is not self._seen_mode
-        self._seen_mode = self.mode
-        if changed and self.mode is Mode.CLOSED:
+        now = (self.mode, self.key)
+        if now == self._seen:
+            return False
+        self._seen = now
+        if self.mode is Mode.CLOSED:
             _LOGGER.warning("Nobody has set a key in time: run `blupow-proxy pair` to allow it again")
-        return changed
+        return True
+
+    def _load(self) -> None:
+        """Take the key from the disk; one that is there but not readable is no reason to let anybody set another."""
+        if not self._ours:
+            return
+        stored = self._storage.read(_KEY)
+        self._stored = None if stored is None else decode_key(str(stored.get("key", "")).encode())
+        self.damaged = self._stored is None and self._storage.has(_KEY)
+        if self.damaged:
+            _LOGGER.error("The stored key is damaged, so nobody can connect: run `blupow-proxy pair --forget`")
 
 
 def request_pairing(storage: Storage) -> bool:
@@ -87,9 +104,4 @@ def request_pairing(storage: Storage) -> bool:
 
 def forget_key(storage: Storage) -> bool:
     """Forget the key that a client has set; the proxy that owns ``storage`` forgets it when asked to pair."""
-    return storage.delete(_KEY) or storage.read(_KEY) is None
-
-
-def _read(storage: Storage) -> bytes | None:
-    stored = storage.read(_KEY)
-    return None if stored is None else decode_key(str(stored.get("key", "")).encode())
+    return storage.delete(_KEY) or not storage.has(_KEY)

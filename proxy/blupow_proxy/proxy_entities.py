@@ -47,7 +47,7 @@ class ProxyEntities:
     def show_adapter(self, error: AdapterUnavailableError | None) -> None:
         """Publish the adapter's state."""
         self._node.set_state(self._adapter_problem, error is not None)
-        self._node.set_state(self._adapter_status, "ready" if error is None else str(error))
+        self._node.set_state(self._adapter_status, "ready" if error is None else error.message)
 
     def show_process(self, uptime_s: float, sessions: int) -> None:
         """Publish the uptime, to the minute, and the number of clients."""

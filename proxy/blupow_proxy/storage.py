@@ -78,6 +78,10 @@ class Storage:
             return False
         return True
 
+    def has(self, name: str) -> bool:
+        """Whether there is a document, readable or not."""
+        return os.path.lexists(self._path(name))
+
     def _replace(self, path: Path, data: bytes) -> None:
         """Put ``data`` in place of ``path`` such that a power cut leaves the old file or the new one."""
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{path.name}.")  # mode 0600

@@ -70,14 +70,14 @@ class UnitEntities:
         node.add_device(self._device)
         self._add()
 
-    def relist(self) -> None:
+    def relist(self, *, released: bool) -> None:
         """List the entities anew, after the unit's profile has changed."""
         for entity in self._all():
             self._node.remove(entity)
         self._add()
-        self.publish()
+        self.publish(released=released)
 
-    def publish(self, *, released: bool = False) -> None:
+    def publish(self, *, released: bool) -> None:
         """Publish every state that has changed."""
         unit, node = self._unit, self._node
         for key, entity in self._readings.items():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, request_pairing
+from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, forget_key, request_pairing
 from blupow_proxy.native_api import Mode
 from blupow_proxy.storage import Storage
 
@@ -50,7 +50,7 @@ def test_a_client_may_set_the_key_for_ten_minutes(tmp_path: Path, clock: Clock) 
 def test_a_key_that_was_set_survives_a_restart_and_can_be_changed(tmp_path: Path, clock: Clock) -> None:
     store = keys(tmp_path, clock)
     assert store.store(KEY)
-    assert store.poll()
+    assert not store.poll()
     assert (store.mode, store.key) == (Mode.ENCRYPTED, KEY)
     again = keys(tmp_path, clock)
     assert (again.mode, again.key, again.changeable) == (Mode.ENCRYPTED, KEY, True)
@@ -81,9 +81,44 @@ def test_no_answer_of_success_without_the_disk(tmp_path: Path, clock: Clock, mon
 
 
 @pytest.mark.parametrize("content", [{}, {"key": "x"}, {"key": 5}, {"key": "A" * 43 + "="}])
-def test_a_damaged_key_is_no_key(tmp_path: Path, clock: Clock, content: dict) -> None:
-    Storage(tmp_path).write("key", content)
-    assert keys(tmp_path, clock).mode is Mode.PROVISIONING
+def test_a_damaged_key_lets_nobody_in(tmp_path: Path, clock: Clock, content: dict) -> None:
+    storage = Storage(tmp_path)
+    storage.write("key", content)
+    store = keys(tmp_path, clock)
+    assert (store.mode, store.changeable, store.damaged) == (Mode.CLOSED, False, True)
+    assert request_pairing(storage)
+    assert not store.poll()
+    assert forget_key(storage)
+    assert request_pairing(storage)
+    assert store.poll()
+    assert store.mode is Mode.PROVISIONING
+
+
+def test_what_changes_nothing_is_no_reason_to_wait_longer(tmp_path: Path, clock: Clock) -> None:
+    store = keys(tmp_path, clock)
+    clock.now += PROVISIONING_S - 1
+    assert store.store(None)
+    clock.now += 1
+    assert store.mode is Mode.CLOSED
+
+
+def test_a_key_that_was_forgotten_by_hand_is_noticed(tmp_path: Path, clock: Clock) -> None:
+    storage = Storage(tmp_path)
+    store = keys(tmp_path, clock)
+    store.store(KEY)
+    assert not store.poll()
+    assert forget_key(storage)
+    assert request_pairing(storage)
+    assert store.poll()
+    assert (store.mode, store.key) == (Mode.PROVISIONING, None)
+
+
+def test_a_key_whose_file_is_gone_can_be_forgotten(tmp_path: Path, clock: Clock) -> None:
+    store = keys(tmp_path, clock)
+    store.store(KEY)
+    Storage(tmp_path).delete("key")
+    assert store.store(None)
+    assert store.key is None
 
 
 def test_a_configured_key_hides_a_stored_one(tmp_path: Path, clock: Clock) -> None:

@@ -116,7 +116,9 @@ async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
         client = await run.client()
         info, entities, actions = await client.device_info_and_list_entities()
         assert [device.name for device in info.devices] == list(NAMES)
-        assert {device.area_id for device in info.devices} == {info.areas[0].area_id}
+        areas = {area.name: area.area_id for area in info.areas}
+        assert list(areas) == ["Garden", "Shed"]
+        assert {device.area_id for device in info.devices} == {areas["Shed"]}
         assert [action.name for action in actions] == ["refresh", "capture_frames"]
         assert info.project_name == "blupow.renogy-proxy"
         assert len(entities) > 150
@@ -268,6 +270,33 @@ async def test_only_the_companion_ends_the_announcement_of_the_esphome_device(
             assert withdrawn.is_set() is companion
             await client.disconnect()
     assert Storage(tmp_path).read("companion") == {"seen": True}
+
+
+async def test_who_has_no_key_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def companion_authenticated(_: Announcer) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Announcer, "companion_authenticated", companion_authenticated)
+    async with running(tmp_path, config(renogy=(), api=ApiConfig(port=0))) as run:
+        client = APIClient("127.0.0.1", run.proxy.server.port, None, client_info="BluPow companion")
+        await client.connect(login=True)
+        client.subscribe_states(lambda _: None)
+        await client.device_info()
+        run.proxy.server.on_time(4_000_000_000)
+        assert not run.proxy._clock.wrong
+        await client.disconnect()
+    assert Storage(tmp_path).read("companion") is None
+
+
+async def test_a_release_outlasts_a_new_listing(tmp_path: Path) -> None:
+    async with running(tmp_path, config(renogy=config().renogy[:1])) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        (unit,) = run.proxy.units
+        run.proxy.pollers[0].release(released=True)
+        run.proxy._learned(unit)
+        entities = run.proxy._unit_entities[unit.spec.id]
+        assert run.proxy.node.state(entities.release) is True
 
 
 async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from blupow_proxy.errors import (
 # bleak and its D-Bus layer raise all of these when a connection, bluetoothd or the bus goes away under them
 _BLEAK_FAILURES: Final = (BleakError, TimeoutError, OSError, EOFError, AttributeError, KeyError, AssertionError)
 HELD_OR_GONE: Final = "not heard: out of range, switched off, or held by another central such as the phone app"
+ENDED: Final = "the device ended the connection"
 HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
 _OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
 _NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"

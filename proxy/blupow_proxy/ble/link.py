@@ -17,7 +17,7 @@ from blupow_proxy.modbus import ExceptionResponse, Rejected, Request, Response, 
 from blupow_proxy.renogy import gatt
 
 from .adapter import Adapter
-from .failures import HANGS, HELD_OR_GONE, bleak_call
+from .failures import ENDED, HANGS, HELD_OR_GONE, bleak_call
 
 FIND_S: Final = 20.0  # a unit advertises at least once a second; Wi-Fi on the same chip hides most of it
 CONNECT_S: Final = 60.0  # two attempts of bleak-retry-connector at 20 s, and their back-off
@@ -110,7 +110,7 @@ class Link:
         """
         client, write = self._client, self._write
         if client is None or write is None or self.lost.is_set():
-            raise LinkLostError(self.address, "not connected")
+            raise LinkLostError(self.address, ENDED if self.lost.is_set() else "not connected")
         if self._exchange is not None:
             raise RuntimeError("a second request on a link with one in flight")
         reply: asyncio.Future[Response | ExceptionResponse] = asyncio.get_running_loop().create_future()
@@ -229,4 +229,4 @@ class Link:
             return  # of an attempt that was repeated
         self.lost.set()
         if self._exchange is not None and not self._exchange.reply.done():
-            self._exchange.reply.set_exception(LinkLostError(self.address, "the device ended the connection"))
+            self._exchange.reply.set_exception(LinkLostError(self.address, ENDED))

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if code:
         return code
     keys = FileKeyStore(storage, encryption=True, configured=None)
+    if keys.damaged and not args.forget:
+        return _complain("the stored key is damaged: with --forget, a client may set a new one", os.EX_USAGE)
     if keys.key is not None and not args.forget:
         return _complain("this proxy is paired already; with --forget, it forgets that key for a new one", os.EX_USAGE)
     if (args.forget and not forget_key(storage)) or not request_pairing(storage):

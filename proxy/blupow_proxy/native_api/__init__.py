@@ -17,6 +17,7 @@ from .entities import (
 from .identity import fnv1_32, fnv1a_32, object_id_of
 from .node import Area, Node, NodeInfo, SubDevice
 from .session import ActionCalled, Closed, Commanded, KeyChanged, Limits, Proven, Session, SessionEvent, TimeReceived
+from .wire import printable
 
 __all__ = [
     "KEY_BYTES",
@@ -51,4 +52,5 @@ __all__ = [
     "fnv1_32",
     "fnv1a_32",
     "object_id_of",
+    "printable",
 ]

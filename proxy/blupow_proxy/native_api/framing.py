@@ -17,6 +17,8 @@ NOISE_PREAMBLE: Final = 0x01
 BAD_INDICATOR: Final = b"Bad indicator byte"
 MAX_HANDSHAKE_BYTES: Final = 128  # the longest, a hello with a name, has far less
 
+MAX_BODY_BYTES: Final = 0xFFFF - 4 - 16  # what a frame's 16 bits of length leave besides header and tag
+
 _NOISE_PROTOCOL: Final = b"Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 _NOISE_HEADER_BYTES: Final = 3  # preamble, 16 bits of length
 _MESSAGE_HEADER_BYTES: Final = 4  # 16 bits of message id, 16 bits of length
@@ -35,9 +37,8 @@ class RejectedError(RemoteProtocolError):
 
 
 class Framing(Protocol):
-    """Either kind of frame; ``proven`` once the peer has shown that it has the key."""
+    """Either kind of frame."""
 
-    proven: bool
     output: bytearray
 
     def feed(self, data: bytes) -> Iterator[Packet]:
@@ -51,7 +52,6 @@ class PlaintextFraming:
     """``00 | varint length | varint message id | body``; proves nothing."""
 
     def __init__(self) -> None:
-        self.proven = False
         self.output = bytearray()
         self._buffer = bytearray()
 
@@ -98,7 +98,6 @@ class NoiseFraming:
 
     def __init__(self, psk: bytes, name: str, mac: str, *, ephemeral: bytes | None = None) -> None:
         """Answer with ``name`` and ``mac`` (12 lower-case digits); ``ephemeral`` fixes our key in a test."""
-        self.proven = False
         self.output = bytearray()
         self._buffer = bytearray()
         self._psk = psk
@@ -138,6 +137,8 @@ class NoiseFraming:
         """Append one encrypted message to ``output``."""
         if self._encrypt is None:
             raise LocalProtocolError("a message before the end of the handshake")
+        if len(body) > MAX_BODY_BYTES:  # before encrypting: afterwards the nonce is spent
+            raise LocalProtocolError(f"a message of {len(body)} bytes")
         sealed = self._encrypt.encrypt(message_id.to_bytes(2) + len(body).to_bytes(2) + body)
         self.output += b"\x01" + len(sealed).to_bytes(2) + sealed
 
@@ -179,7 +180,6 @@ class NoiseFraming:
         length = int.from_bytes(clear[2:_MESSAGE_HEADER_BYTES])
         if length > len(clear) - _MESSAGE_HEADER_BYTES:
             raise RejectedError("a message longer than its frame")
-        self.proven = True
         return int.from_bytes(clear[:2]), clear[_MESSAGE_HEADER_BYTES : _MESSAGE_HEADER_BYTES + length]
 
     def _reject(self, reason: str) -> RejectedError:

@@ -1,6 +1,6 @@
 """The node: what it is, its entities with their states, its actions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from aioesphomeapi import api_pb2
@@ -79,7 +79,7 @@ class Node:
         self._listeners: list[Callable[[Entity], None]] = []
 
     @property
-    def entities(self) -> Iterable[Entity]:
+    def entities(self) -> Collection[Entity]:
         """All entities in the order in which they were added."""
         return self._slots.keys()
 

@@ -7,6 +7,7 @@ ExecuteService - an event, answered later; entity commands - an event; NoiseEncr
 else is passed over.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,10 @@ from .framing import (
 from .node import Node
 from .wire import Packet, packet, printable
 
+MAX_ANSWER_BYTES: Final = 60_000  # of 65,515 that a frame holds
+MAX_ERROR_CHARACTERS: Final = 1024  # a few lines for a dialog
+BEFORE_HELLO: Final = 8  # messages; a client sends none
+LIST_BYTES: Final = 64 * 1024  # of a long list at a time, so that it is no burden for whoever reads slowly
 API_VERSION: Final = (1, 19)  # from 1.15 on clients ask for DeviceCapabilities, which we answer
 
 
@@ -100,6 +105,7 @@ _COMMANDS: Final[dict[str, type[Entity]]] = {
 _BEFORE_HELLO: Final = frozenset({"HelloRequest", "PingRequest", "PingResponse", "DisconnectRequest"})
 _PING: Final = packet(api_pb2.PingRequest())
 _PONG: Final = packet(api_pb2.PingResponse())
+_LISTED: Final = packet(api_pb2.ListEntitiesDoneResponse())
 _ASK_TIME: Final = packet(api_pb2.GetTimeRequest())
 
 
@@ -123,6 +129,9 @@ class Session:
         self._changed: dict[Entity, None] = {}
         self._stop_listening: Callable[[], None] | None = None
         self._log_level = 0
+        self._messages = 0
+        self._listing: deque[Entity | Action] = deque()
+        self._asked_time = False
         self._events: list[SessionEvent] = []
         self._handlers: dict[str, Callable[[Any], None]] = {
             "HelloRequest": self._hello,
@@ -140,9 +149,14 @@ class Session:
         }
 
     @property
-    def proven(self) -> bool:
-        """Whether the peer has the key, or needs none and has said Hello."""
-        return self.greeted or (self._framing is not None and self._framing.proven)
+    def unsent_bytes(self) -> int:
+        """Bytes that wait to be taken."""
+        return 0 if self._framing is None else len(self._framing.output)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there will be more to take at once: the rest of a long list."""
+        return bool(self._listing)
 
     @property
     def deadline(self) -> float:
@@ -187,6 +201,7 @@ class Session:
         if framing is None:
             output, self._last_output = self._last_output, b""
             return output
+        self._list_more()
         if self._changed and not self.closing:
             for entity in self._changed:
                 state = self._node.state_packet(entity)
@@ -213,10 +228,14 @@ class Session:
     def ask_time(self) -> None:
         """Ask a peer that stays for the time."""
         if self._stop_listening is not None:
+            self._asked_time = True
             self._send(_ASK_TIME)
 
     def respond(self, call_id: int, *, success: bool, error: str = "", data: bytes = b"") -> None:
-        """Answer an action; ``data`` is JSON."""
+        """Answer an action; ``data`` is JSON, of 60,000 bytes at most."""
+        if len(data) > MAX_ANSWER_BYTES:
+            success, error, data = False, "the answer is too long", b""
+        error = error[:MAX_ERROR_CHARACTERS]
         if not self.closing:
             self._send(
                 packet(
@@ -248,9 +267,11 @@ class Session:
     def _dispatch(self, message_id: int, body: bytes) -> None:
         kind = MESSAGE_TYPE_TO_PROTO.get(message_id)
         name = "" if kind is None else kind.__name__
-        if not self.greeted and name not in _BEFORE_HELLO:
-            self._end("a request before Hello")
-            return
+        if not self.greeted:
+            self._messages += 1
+            if name not in _BEFORE_HELLO or self._messages > BEFORE_HELLO:
+                self._end("a request before Hello")
+                return
         handler = self._handlers.get(name)
         if kind is None or handler is None:
             return
@@ -267,8 +288,8 @@ class Session:
             self._events.append(Commanded(entity, getattr(message, "state", None)))
 
     def _hello(self, message: Any) -> None:
+        again, self.greeted = self.greeted, True
         self.client_info = printable(message.client_info)
-        self.greeted = True
         info = self._node.info
         major, minor = API_VERSION
         server_info = f"{info.project_name} {info.project_version}"
@@ -282,7 +303,7 @@ class Session:
         if self._keys.mode is Mode.CLOSED:
             self._send_disconnect()
             self._end("the time to set a key is over")
-        else:
+        elif not again:
             self._events.append(Proven(self.client_info))
 
     def _send_disconnect(self) -> None:
@@ -306,17 +327,25 @@ class Session:
         self._send(packet(api_pb2.DeviceCapabilitiesResponse()))
 
     def _list_entities(self, _: Message) -> None:
-        for entity in self._node.entities:
-            self._send(entity.list_packet())
-        for action in self._node.actions:
-            self._send(action.list_packet())
-        self._send(packet(api_pb2.ListEntitiesDoneResponse()))
+        if not self._listing:
+            self._listing.extend((*self._node.entities, *self._node.actions))
+            if not self._listing:
+                self._send(_LISTED)
+            self._list_more()
+
+    def _list_more(self) -> None:
+        """Send what is left of the list as far as it fits."""
+        while self._listing and not self.closing and self.unsent_bytes < LIST_BYTES:
+            self._send(self._listing.popleft().list_packet())
+            if not self._listing:
+                self._send(_LISTED)
 
     def _subscribe_states(self, _: Message) -> None:
         if self._stop_listening is None:
             self._stop_listening = self._node.listen(self._state_changed)
             self.ask_time()
-        self._changed.update(dict.fromkeys(self._node.entities))
+        if len(self._changed) < len(self._node.entities):
+            self._changed.update(dict.fromkeys(self._node.entities))
 
     def _state_changed(self, entity: Entity) -> None:
         if not self._changed:
@@ -327,7 +356,9 @@ class Session:
         self._log_level = message.level
 
     def _get_time_response(self, message: Any) -> None:
-        self._events.append(TimeReceived(message.epoch_seconds))
+        if self._asked_time:
+            self._asked_time = False
+            self._events.append(TimeReceived(message.epoch_seconds))
 
     def _execute(self, message: Any) -> None:
         for action in self._node.actions:
@@ -337,10 +368,10 @@ class Session:
                 self._events.append(ActionCalled(action, arguments, message.call_id, wants))
 
     def _set_key(self, message: Any) -> None:
-        key = decode_key(message.key)
+        key, before = decode_key(message.key), self._keys.key
         success = self._keys.changeable and (key is not None or not message.key) and self._keys.store(key)
         self._send(packet(api_pb2.NoiseEncryptionSetKeyResponse(success=success)))
-        if success:
+        if self._keys.key != before:
             self._events.append(KeyChanged())
 
     def _send(self, message: Packet) -> None:

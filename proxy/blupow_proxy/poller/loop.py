@@ -179,7 +179,7 @@ class Poller[Link: UnitLink]:
 
     def _failed(self, error: BleError | ModbusError) -> None:
         _LOGGER.debug("%s", error)
-        self._down(str(error).removeprefix(f"{self.units[0].spec.address}: "))
+        self._down(error.message if isinstance(error, BleError) else str(error))
 
     def _down(self, status: str) -> None:
         for unit in self.units:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from blupow_proxy.native_api import Session, SessionEvent
 
+RECEIVED_BYTES: Final = 16 * 1024  # taken at once: as many small messages as fit are answered without holding up others
 _CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
 
 
@@ -22,8 +23,11 @@ class Owner(Protocol):
         """The connection is gone."""
 
 
-class Connection(asyncio.Protocol):
-    """Moves bytes; everything that one pass of the loop produces leaves in one write."""
+class Connection(asyncio.BufferedProtocol):
+    """Moves bytes; everything that one pass of the loop produces leaves in one write.
+
+    While the peer does not read, its session keeps what has changed, and sends the latest once it reads again.
+    """
 
     session: Session
     transport: asyncio.Transport
@@ -34,8 +38,11 @@ class Connection(asyncio.Protocol):
         self._unsent_bytes = unsent_bytes
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._received = memoryview(bytearray(RECEIVED_BYTES))
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._closing = False
         self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,12 +54,21 @@ class Connection(asyncio.Protocol):
         self.session = self._owner.open_session(self)
         self._schedule_tick()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        """Return where to put what the peer sends."""
+        return self._received
+
+    def buffer_updated(self, count: int) -> None:
         """Hand the bytes to the session and answer at once."""
-        events = self.session.receive(data, self._clock())
+        events = self.session.receive(bytes(self._received[:count]), self._clock())
         self.flush()
         if events:
             self._owner.handle(self, events)
+
+    def eof_received(self) -> None:
+        """End the session: a peer that has finished sending can't answer."""
+        self.session.close()
+        self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         """End the session."""
@@ -62,6 +78,15 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._owner.forget(self)
 
+    def pause_writing(self) -> None:
+        """Keep what the session has: the peer does not read."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Send what the session has meanwhile."""
+        self._paused = False
+        self.flush()
+
     def wake(self) -> None:
         """Send what the session has once the current pass of the loop is over."""
         if not self._flush_due:
@@ -69,21 +94,25 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send what the session has; cut off a peer that doesn't read."""
+        """Send what the session has; cut off a peer that has too much unread."""
         self._flush_due = False
         if self._lost:
             return
-        output = self.session.take_output()
-        if output:
-            self.transport.write(output)
-        if self.transport.get_write_buffer_size() > self._unsent_bytes:
+        if not self._paused or self.session.closing:
+            output = self.session.take_output()
+            if output:
+                self.transport.write(output)
+        if self.transport.get_write_buffer_size() + self.session.unsent_bytes > self._unsent_bytes:
             self.cut()
         elif self.session.closing:
             self.close()
+        elif self.session.has_more and not self._paused:
+            self.wake()
 
     def close(self) -> None:
         """Close once the last bytes have left, or after a second."""
-        if not self.transport.is_closing():
+        if not self._closing:
+            self._closing = True
             self.transport.close()
             self._loop.call_later(_CLOSE_S, self.cut)
 

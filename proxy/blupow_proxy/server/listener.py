@@ -73,6 +73,7 @@ class ApiServer:
         self.on_action: ActionHandler = _no_action
         self.on_proven: Callable[[str], None] = lambda _client_info: None
         self.on_time: Callable[[int], None] = lambda _epoch_s: None
+        self.on_key_changed: Callable[[], None] = lambda: None
         self._node = node
         self._keys = keys
         self._host = host
@@ -81,13 +82,14 @@ class ApiServer:
         self._servers: list[asyncio.Server] = []
         self._connections: dict[Connection, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def session_count(self) -> int:
-        """Sessions whose client has proven to have the key."""
-        return sum(connection.session.proven for connection in self._connections)
+        """Sessions whose client has proven to have the key, by a Hello that decrypts, and is not gone."""
+        return sum(connection.session.greeted and not connection.session.closing for connection in self._connections)
 
     async def start(self) -> None:
         """Listen; OSError when the port is taken."""
@@ -139,8 +141,9 @@ class ApiServer:
 
     def open_session(self, connection: Connection) -> Session:
         """Admit a connection; the oldest unproven one gives way when there are too many."""
-        unproven = [other for other in self._connections if not other.session.proven]
+        unproven = [other for other in self._connections if not other.session.greeted]
         if len(unproven) >= self._limits.unproven:
+            self.forget(unproven[0])  # at once: a burst arrives before the loop tells that it is gone
             unproven[0].cut()
         self._connections[connection] = None
         self._idle.clear()
@@ -161,10 +164,12 @@ class ApiServer:
                 case Commanded(entity, value):
                     self._run(self._command(entity, value))
                 case ActionCalled():
-                    self._run(self._action(connection, event))
+                    if not self._run(self._action(connection, event)) and event.wants_response:
+                        connection.session.respond(event.call_id, success=False, error="too much is at work already")
                 case KeyChanged():
                     _LOGGER.info("Encryption key changed by %s; disconnecting all clients", connection.peer)
                     self.disconnect_all()
+                    self.on_key_changed()
                 case TimeReceived(epoch_s):
                     self.on_time(epoch_s)
                 case Closed(reason):
@@ -182,14 +187,19 @@ class ApiServer:
         _LOGGER.info("Client %s (%s) connected", client_info, connection.peer)
         self.on_proven(client_info)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Start ``work``; False when too much is at work already, which is logged once until it is less."""
         if len(self._tasks) >= self._limits.tasks:
             work.close()
-            _LOGGER.warning("Refused a command: %d are at work", len(self._tasks))
-            return
+            if not self._refusing:
+                _LOGGER.warning("Refusing commands: %d are at work", len(self._tasks))
+            self._refusing = True
+            return False
+        self._refusing = False
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
 
     async def _command(self, entity: Entity, value: Command) -> None:
         try:

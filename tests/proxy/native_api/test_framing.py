@@ -56,11 +56,19 @@ def test_golden_vector() -> None:
     framing = noise()
     assert list(framing.feed(bytes.fromhex(CLIENT))) == []
     assert framing.output.hex() == SERVER
-    assert not framing.proven
     assert seal(bytes.fromhex("00070000")).hex() == PING
     assert list(framing.feed(bytes.fromhex(PING))) == [(7, b"")]
-    assert framing.proven
     framing.output.clear()
+    framing.send(8, b"")
+    assert framing.output.hex() == PONG
+
+
+def test_a_message_that_no_frame_holds_costs_no_nonce() -> None:
+    framing = noise()
+    list(framing.feed(bytes.fromhex(CLIENT)))
+    framing.output.clear()
+    with pytest.raises(LocalProtocolError, match="65516 bytes"):
+        framing.send(8, bytes(65_516))
     framing.send(8, b"")
     assert framing.output.hex() == PONG
 

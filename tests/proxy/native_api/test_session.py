@@ -166,6 +166,56 @@ def test_body_that_does_not_parse_ends_the_session() -> None:
     assert peer.send(api_pb2.SwitchCommandRequest(), b"\xff") == [Closed("a SwitchCommandRequest that does not parse")]
 
 
+def test_hello_is_said_once() -> None:
+    peer = Peer().greet()
+    assert peer.send(api_pb2.HelloRequest(client_info="y")) == []
+    assert peer.received() == [2]
+
+
+def test_before_hello_nobody_talks_for_long() -> None:
+    peer = Peer()
+    for _ in range(8):
+        assert peer.send(api_pb2.PingRequest()) == []
+    assert peer.send(api_pb2.PingRequest()) == [Closed("a request before Hello")]
+
+
+def test_a_long_list_comes_in_pieces_once() -> None:
+    peer = Peer().greet()
+    for number in range(2000):
+        peer.node.add(SensorEntity(name=f"Sensor {number} with a name that takes its place"))
+    peer.send(api_pb2.ListEntitiesRequest())
+    peer.send(api_pb2.ListEntitiesRequest())
+    listed: list[int] = []
+    pieces = 0
+    while not pieces or peer.session.has_more:
+        pieces += 1
+        output = peer.session.take_output()
+        assert len(output) < 70_000
+        listed += [number for number, _ in peer._framing.feed(output)]
+    assert pieces > 2
+    assert listed.count(16) == 2001
+    assert listed.count(19) == 1
+    assert listed[-1] == 19
+
+
+def test_an_empty_list_ends_at_once() -> None:
+    peer = Peer().greet()
+    for entity in (SWITCH, SENSOR, BUTTON, TEXT):
+        peer.node.remove(entity)
+    peer.node.actions.clear()
+    peer.send(api_pb2.ListEntitiesRequest())
+    assert peer.received() == [19]
+
+
+def test_answers_are_bounded() -> None:
+    peer = Peer().greet()
+    peer.session.respond(1, success=True, data=b"x" * 60_001)
+    peer.session.respond(2, success=False, error="y" * 5000)
+    first, second = (api_pb2.ExecuteServiceResponse.FromString(body) for _, body in peer.packets())
+    assert (first.success, first.error_message, first.response_data) == (False, "the answer is too long", b"")
+    assert len(second.error_message) == 1024
+
+
 def test_commands() -> None:
     peer = Peer().greet()
     assert peer.send(api_pb2.SwitchCommandRequest(key=SWITCH.key, state=True)) == [Commanded(SWITCH, True)]
@@ -178,6 +228,7 @@ def test_who_stays_is_asked_for_the_time() -> None:
     peer = Peer().greet()
     peer.session.ask_time()
     assert peer.received() == []
+    assert peer.send(api_pb2.GetTimeResponse(epoch_seconds=1_800_000_000)) == []
     peer.send(api_pb2.SubscribeStatesRequest())
     assert peer.received()[0] == ASK_TIME
     assert peer.send(api_pb2.GetTimeResponse(epoch_seconds=1_800_000_000)) == [TimeReceived(1_800_000_000)]
@@ -251,7 +302,7 @@ def test_logs_follow_the_level() -> None:
 def test_requests_without_reading_are_bounded() -> None:
     peer = Peer(limits=Limits(unsent_bytes=1000)).greet()
     for _ in range(100):
-        events = peer.send(api_pb2.ListEntitiesRequest())
+        events = peer.send(api_pb2.DeviceInfoRequest())
         if events:
             break
     assert events == [Closed("more than 1000 bytes unsent")]
@@ -277,7 +328,6 @@ def test_messages_before_a_transport_is_known_are_dropped() -> None:
     peer = Peer()
     peer.session.respond(1, success=True)
     assert peer.session.take_output() == b""
-    assert not peer.session.proven
 
 
 def test_node_refuses_twins_and_removes_devices() -> None:
