@@ -4,8 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
+# systemd-timesyncd makes it when it has heard from a time server: no client knows better then.
+SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 # A client's time comes in whole seconds and after a journey; a Raspberry Pi that could not ask the time is off by days.
 TOLERANCE_S: Final = 60.0
 
@@ -16,10 +19,15 @@ class Clock:
     """Tells the time, corrected by what clients say; the arguments are the host's clocks, in seconds."""
 
     def __init__(
-        self, *, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+        self,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        synchronised: Path = SYNCHRONISED,
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
+        self._synchronised = synchronised
         self._ahead_s: float | None = None  # of the monotonic clock: stepping the host's clock does not move it
         self._warned = False
 
@@ -29,9 +37,10 @@ class Clock:
         return self._ahead_s is not None and abs(self._true_s() - self._wall()) > TOLERANCE_S
 
     def heard(self, epoch_s: int) -> None:
-        """Take a client's time, in seconds since 1970; what no calendar holds is passed over."""
-        if epoch_s <= 0:
-            return  # the client does not know either
+        """Take a client's time, in seconds since 1970; 0 is none, and a host that asks a time server needs none."""
+        if epoch_s <= 0 or self._synchronised.exists():
+            self._ahead_s = None
+            return
         self._ahead_s = epoch_s - self._monotonic()
         if self.wrong and not self._warned:
             _LOGGER.warning(

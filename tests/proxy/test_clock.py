@@ -1,5 +1,6 @@
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,10 @@ TRUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 class Host:
     """A host's two clocks, at the true time."""
 
-    def __init__(self) -> None:
+    def __init__(self, synchronised: Path = Path("/nonexistent")) -> None:
         self.wall = TRUE.timestamp()
         self.monotonic = 100.0
-        self.clock = Clock(wall=lambda: self.wall, monotonic=lambda: self.monotonic)
+        self.clock = Clock(wall=lambda: self.wall, monotonic=lambda: self.monotonic, synchronised=synchronised)
 
     def pass_time(self, seconds: float) -> None:
         self.wall += seconds
@@ -62,6 +63,14 @@ def test_a_clock_that_was_set_right_is_believed_again(caplog: pytest.LogCaptureF
     host.wall -= 86_400
     host.hear()
     assert len(caplog.records) == 2
+
+
+def test_a_host_that_asks_a_time_server_knows_better(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.wall += 86_400
+    host.hear()
+    assert not host.clock.wrong
+    assert host.clock.now() == TRUE + timedelta(days=1)
 
 
 def test_a_client_that_has_no_time_is_not_heard() -> None:

@@ -234,7 +234,9 @@ async def test_who_has_not_set_a_key_in_time_has_to_go(tmp_path: Path, monkeypat
 async def test_a_client_tells_the_time_to_a_host_whose_clock_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blupow_proxy.app.Clock", lambda: Clock(wall=lambda: time.time() - 86_400))
+    monkeypatch.setattr(
+        "blupow_proxy.app.Clock", lambda: Clock(wall=lambda: time.time() - 86_400, synchronised=tmp_path / "not")
+    )
     async with running(tmp_path, config(renogy=config().renogy[:1])) as run:
         async with asyncio.timeout(FOUND_S):
             await run.proxy.all_listed()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _BARS: Final = ((-60, "▂▄▆█"), (-70, "▂▄▆ "), (-80, "▂▄  "), (-90, "▂   "))  # dBm: from the same room to hardly at all
-_REMEDY: Final = "; is there one (bluetoothctl list), is it on (bluetoothctl power on)?"
 _DEFAULT_S: Final = 8.0  # devices advertise about every second; a weak one is heard now and then
 _LONGEST_S: Final = 600.0
 _REDRAW_S: Final = 0.1
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return os.EX_OK
     except BleError as error:
-        print(f"blupow-proxy scan: {error}{_REMEDY}", file=sys.stderr)
+        print(f"blupow-proxy scan: {error.message}", file=sys.stderr)
         return os.EX_UNAVAILABLE
     if args.json:
         print(json.dumps([_json(device) for device in found], ensure_ascii=False, indent=2))

@@ -102,7 +102,7 @@ def test_adapter_trouble_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert err.startswith("blupow-proxy scan: hci7: ")
+    assert err.startswith("blupow-proxy scan: the Bluetooth adapter")
     assert "power on" in err
 
 
