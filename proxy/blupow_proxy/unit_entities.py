@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from blupow_proxy.native_api import (
     BinarySensorEntity,
@@ -135,33 +135,23 @@ class UnitEntities:
 
 def _entity(description: Description, device_id: int) -> Entity:
     """Return the entity that shows a reading."""
+    common: dict[str, Any] = {
+        "name": description.name,
+        "device_id": device_id,
+        "icon": description.icon,
+        "entity_category": description.category,
+        "disabled_by_default": description.disabled,
+        "device_class": description.device_class,
+    }
     match description.kind:
         case Kind.SENSOR:
             return SensorEntity(
-                name=description.name,
-                device_id=device_id,
-                icon=description.icon,
-                entity_category=description.category,
-                disabled_by_default=description.disabled,
+                **common,
                 unit_of_measurement=description.unit,
                 accuracy_decimals=description.decimals,
-                device_class=description.device_class,
                 state_class=description.state_class,
             )
         case Kind.BINARY_SENSOR:
-            return BinarySensorEntity(
-                name=description.name,
-                device_id=device_id,
-                icon=description.icon,
-                entity_category=description.category,
-                disabled_by_default=description.disabled,
-                device_class=description.device_class,
-            )
+            return BinarySensorEntity(**common)
         case Kind.TEXT_SENSOR:
-            return TextSensorEntity(
-                name=description.name,
-                device_id=device_id,
-                icon=description.icon,
-                entity_category=description.category,
-                disabled_by_default=description.disabled,
-            )
+            return TextSensorEntity(**common)
