@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import groupby
@@ -71,7 +71,6 @@ class Proxy:
         self.server.on_command = self._command
         self.server.on_action = self._action
         self.server.on_proven = self._proven
-        self.server.on_key_changed = lambda: self._spawn(self._announcer.update())
         self.server.on_time = self._time_received
         self._clock = Clock()
         self.pollers: list[Poller[Link]] = []
@@ -86,7 +85,6 @@ class Proxy:
         self._listed = asyncio.Event()
         self._relist_at = 0.0
         self._relist_asked = 0.0
-        self._background: set[asyncio.Task[None]] = set()
         adapter = around.adapter or Adapter(config.bluetooth.adapter)
         self._build_units(config.renogy, adapter)
         self._announcer = Announcer(
@@ -98,6 +96,7 @@ class Proxy:
             interfaces=around.interfaces,
             on_renamed=self._renamed,
         )
+        self.server.on_key_changed = self._announcer.update
         self._storage = storage
 
     def stop(self, outcome: Outcome = Outcome.STOPPED) -> None:
@@ -110,27 +109,26 @@ class Proxy:
         await self._listed.wait()
 
     async def start(self) -> None:
-        """Listen and announce; OSError when the port is taken."""
+        """Listen; OSError when the port is taken."""
         await self.server.start()
-        if self.config.zeroconf.enabled:
-            self._announcer.port = self.server.port
-            self._spawn(self._announcer.start())
+        self._announcer.port = self.server.port
         self._entities.show_adapter(None)
         for unit in self.units:
             self._show(unit)
         self._note_listed()
 
     async def serve(self) -> Outcome:
-        """Read and serve until ``stop``; whatever breaks down starts again."""
+        """Read, announce and serve until ``stop``; whatever breaks down starts again."""
         forwarder = LogForwarder(self.server.log)
         root = logging.getLogger("blupow_proxy")
         root.addHandler(forwarder)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_supervise("the clock", self._tick))]
-                tasks += [
-                    group.create_task(_supervise(poller.units[0].spec.name, poller.run)) for poller in self.pollers
-                ]
+                parts = [("The clock", self._tick)]
+                if self.config.zeroconf.enabled:
+                    parts.append(("The announcement", self._announcer.run))
+                parts += [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
+                tasks = [group.create_task(_supervise(name, run)) for name, run in parts]
                 await self._stop.wait()
                 await self._end(tasks)
         finally:
@@ -139,12 +137,12 @@ class Proxy:
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Give the links back, tell the clients, say goodbye."""
-        for task in (*tasks, *self._background):
+        for task in tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_S):
                 await asyncio.gather(
-                    asyncio.wait([*tasks, *self._background]),
+                    asyncio.wait(tasks),
                     self.server.stop(),
                     self._announcer.stop(),
                 )
@@ -230,7 +228,7 @@ class Proxy:
                 keys_at = now + KEYS_S
                 if self.keys.poll():
                     self.server.disconnect_all()
-                    await self._announcer.update()
+                    self._announcer.update()
             if now >= ask_time_at:
                 ask_time_at = now + ASK_TIME_S
                 self.server.ask_time()
@@ -267,15 +265,10 @@ class Proxy:
     def _proven(self, client_info: str) -> None:
         if self._trusting and client_info.casefold().startswith(COMPANION):
             self._storage.write("companion", {"seen": True})
-            self._spawn(self._announcer.companion_authenticated())
+            self._announcer.companion_authenticated()
 
     def _renamed(self, name: str) -> None:
         self.node.info = replace(self.node.info, name=name)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
 
 async def _supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:

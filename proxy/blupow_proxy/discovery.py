@@ -67,10 +67,6 @@ class Announcer:
         self._told_name = info.name
         self._warned = False
 
-    async def start(self) -> None:
-        """Announce for ever, as ``run``."""
-        await self.run()
-
     async def run(self) -> None:
         """Announce for ever, and keep it true; what nobody foresaw ends it, and it may be run again then."""
         await self._close()  # what a breakdown has left
@@ -98,11 +94,11 @@ class Announcer:
             async with asyncio.timeout(STOP_S):
                 await self._close()
 
-    async def update(self) -> None:
+    def update(self) -> None:
         """Announce soon what has changed of the encryption; returns at once, many calls are one announcement."""
         self._news.set()
 
-    async def companion_authenticated(self) -> None:
+    def companion_authenticated(self) -> None:
         """Withdraw the ESPHome device soon, if that is the policy: the companion shows everything."""
         if self._withdrawable:
             self._esphome = False

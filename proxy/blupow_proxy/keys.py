@@ -104,4 +104,4 @@ def request_pairing(storage: Storage) -> bool:
 
 def forget_key(storage: Storage) -> bool:
     """Forget the key that a client has set; the proxy that owns ``storage`` forgets it when asked to pair."""
-    return storage.delete(_KEY) or not storage.has(_KEY)
+    return storage.discard(_KEY)

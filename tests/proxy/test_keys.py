@@ -75,7 +75,7 @@ def test_no_answer_of_success_without_the_disk(tmp_path: Path, clock: Clock, mon
     assert store.key is None
     monkeypatch.undo()
     store.store(KEY)
-    monkeypatch.setattr(Storage, "delete", lambda *_: False)
+    monkeypatch.setattr(Storage, "discard", lambda *_: False)
     assert not store.store(None)
     assert store.key == KEY
 

@@ -260,7 +260,7 @@ async def test_only_the_companion_ends_the_announcement_of_the_esphome_device(
 ) -> None:
     withdrawn = asyncio.Event()
 
-    async def companion_authenticated(_: Announcer) -> None:
+    def companion_authenticated(_: Announcer) -> None:
         withdrawn.set()
 
     monkeypatch.setattr(Announcer, "companion_authenticated", companion_authenticated)
@@ -275,7 +275,7 @@ async def test_only_the_companion_ends_the_announcement_of_the_esphome_device(
 
 
 async def test_who_has_no_key_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def companion_authenticated(_: Announcer) -> None:
+    def companion_authenticated(_: Announcer) -> None:
         raise AssertionError
 
     monkeypatch.setattr(Announcer, "companion_authenticated", companion_authenticated)

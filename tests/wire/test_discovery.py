@@ -138,9 +138,9 @@ async def test_records_withdrawal_and_goodbye() -> None:
                     "project_version": "0.1.0",
                 }
                 assert service.decoded_properties["network"] in ("wifi", "ethernet")
-            await announcer.companion_authenticated()
+            announcer.companion_authenticated()
             await listener.until(lambda seen: seen & both == {(BLUPOW_TYPE, "disco-one")})
-            await announcer.companion_authenticated()
+            announcer.companion_authenticated()
         await listener.until(lambda seen: not seen & both)
 
 
@@ -154,7 +154,7 @@ async def test_policies(policy: str, companion_seen: bool, esphome: bool) -> Non
         await listener.until(lambda seen: (BLUPOW_TYPE, name) in seen)
         if esphome:
             await listener.until(lambda seen: (ESPHOME_TYPE, name) in seen)
-            await announcer.companion_authenticated()
+            announcer.companion_authenticated()
         assert await listener.is_absent(ESPHOME_TYPE, name) is not esphome
 
 
@@ -168,7 +168,7 @@ async def test_what_is_said_of_encryption_follows_the_key() -> None:
     async with announced("disco-key", keys) as announcer, listening() as listener:
         for mode, properties in expected.items():
             keys.mode = mode
-            await announcer.update()
+            announcer.update()
             for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
                 await listener.service(kind, "disco-key", lambda service: encryption(service) == properties)  # noqa: B023
 
@@ -190,17 +190,17 @@ async def test_many_updates_are_one_announcement_at_once(monkeypatch: pytest.Mon
     async with announced("disco-many", keys) as announcer, listening() as listener:
         for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
             await listener.service(kind, "disco-many")
-        await announcer.update()
+        announcer.update()
         keys.mode = Mode.ENCRYPTED
         started = time.monotonic()
         for _ in range(1000):
-            await announcer.update()
+            announcer.update()
         assert time.monotonic() - started < 0.1
         for kind in (BLUPOW_TYPE, ESPHOME_TYPE):
             await listener.service(kind, "disco-many", lambda service: encryption(service) == {"api_encryption": NOISE})
         assert time.monotonic() - started < discovery.ADDRESSES_S / 2
         keys.mode = Mode.CLOSED
-        await announcer.update()
+        announcer.update()
         await listener.service(BLUPOW_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
         await listener.service(ESPHOME_TYPE, "disco-many", lambda service: "api_encryption" not in encryption(service))
     assert sorted(sent) == [BLUPOW_TYPE] * 2 + [ESPHOME_TYPE] * 2
@@ -302,7 +302,7 @@ async def test_a_breakdown_before_the_end_does_not_keep_it_from_saying_goodbye()
         running = asyncio.create_task(announcer.run())
         await listener.until(lambda seen: (BLUPOW_TYPE, "disco-end") in seen)
         del keys.mode
-        await announcer.update()
+        announcer.update()
         with pytest.raises(AttributeError):
             await running
         await announcer.stop()
