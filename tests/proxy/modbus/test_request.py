@@ -53,3 +53,8 @@ def test_round_trip(address: int, register: int, operand: int, write: bool) -> N
 def test_decode_refuses(frame: bytes, message: str) -> None:
     with pytest.raises(FrameError, match=message):
         decode_request(frame)
+
+
+def test_the_length_of_an_answer_is_known() -> None:
+    assert ReadRequest(0xFF, 256, 34).reply_bytes == 73
+    assert WriteRequest(0xFF, 0x010A, 1).reply_bytes == 8
