@@ -1,6 +1,7 @@
 """Plaintext and Noise frames: bytes to packets and back."""
 
 from collections.abc import Iterator
+from struct import Struct
 from typing import Any, Final, Protocol
 
 from aioesphomeapi.noise import DecryptCipher, EncryptCipher
@@ -17,12 +18,14 @@ NOISE_PREAMBLE: Final = 0x01
 BAD_INDICATOR: Final = b"Bad indicator byte"
 MAX_HANDSHAKE_BYTES: Final = 128  # the longest, a hello with a name, has far less
 
-MAX_BODY_BYTES: Final = 0xFFFF - 4 - 16  # what a frame's 16 bits of length leave besides header and tag
 
 _NOISE_PROTOCOL: Final = b"Noise_NNpsk0_25519_ChaChaPoly_SHA256"
-_NOISE_HEADER_BYTES: Final = 3  # preamble, 16 bits of length
-_MESSAGE_HEADER_BYTES: Final = 4  # 16 bits of message id, 16 bits of length
+_NOISE_HEADER: Final = Struct(">BH")  # preamble, length
+_NOISE_HEADER_BYTES: Final = _NOISE_HEADER.size
+_MESSAGE_HEADER: Final = Struct(">HH")  # message id, length
+_MESSAGE_HEADER_BYTES: Final = _MESSAGE_HEADER.size
 _TAG_BYTES: Final = 16
+MAX_BODY_BYTES: Final = 0xFFFF - _MESSAGE_HEADER_BYTES - _TAG_BYTES  # what a frame's 16 bits of length leave
 _CHOSEN_PROTOCOL: Final = b"\x01"
 _ACCEPT: Final = b"\x00"
 _REJECT: Final = b"\x01"
@@ -139,8 +142,8 @@ class NoiseFraming:
             raise LocalProtocolError("a message before the end of the handshake")
         if len(body) > MAX_BODY_BYTES:  # before encrypting: afterwards the nonce is spent
             raise LocalProtocolError(f"a message of {len(body)} bytes")
-        sealed = self._encrypt.encrypt(message_id.to_bytes(2) + len(body).to_bytes(2) + body)
-        self.output += b"\x01" + len(sealed).to_bytes(2) + sealed
+        sealed = self._encrypt.encrypt(_MESSAGE_HEADER.pack(message_id, len(body)) + body)
+        self.output += _NOISE_HEADER.pack(NOISE_PREAMBLE, len(sealed)) + sealed
 
     def _start(self, client_hello: bytes) -> None:
         handshake = NoiseConnection.from_name(_NOISE_PROTOCOL)
