@@ -112,14 +112,14 @@ class Ticker:
         self._due = self._loop.time()
 
     def tick(self) -> None:
-        now = time.monotonic_ns() // 1000 % CLOCK_RANGE
+        self._due += CLOCK_S
+        self._loop.call_at(self._due, self.tick)
         self._ticks += 1
+        now = time.monotonic_ns() // 1000 % CLOCK_RANGE
         if self._ticks % 20 == 0:
             for reading in self._readings:
                 self._node.set_state(reading, float(self._ticks % 10_000))
         self._node.set_state(self._clock, float(now))
-        self._due += CLOCK_S
-        self._loop.call_at(self._due, self.tick)
 
 
 async def publish_all(node: Node, sensors: list[Entity]) -> None:

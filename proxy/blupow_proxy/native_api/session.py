@@ -201,16 +201,18 @@ class Session:
         if framing is None:
             output, self._last_output = self._last_output, b""
             return output
-        self._list_more()
+        if self._listing:
+            self._list_more()
         if self._changed and not self.closing:
             for entity in self._changed:
                 state = self._node.state_packet(entity)
                 if state is not None:
                     framing.send(*state)
             self._changed.clear()
-        output = bytes(framing.output) + self._last_output
+        output = bytes(framing.output)
         framing.output.clear()
-        self._last_output = b""
+        if self._last_output:
+            output, self._last_output = output + self._last_output, b""
         return output
 
     def disconnect(self) -> None:

@@ -98,15 +98,16 @@ class Connection(asyncio.BufferedProtocol):
         self._flush_due = False
         if self._lost:
             return
-        if not self._paused or self.session.closing:
-            output = self.session.take_output()
+        session = self.session
+        if not self._paused or session.closing:
+            output = session.take_output()
             if output:
                 self.transport.write(output)
-        if self.transport.get_write_buffer_size() + self.session.unsent_bytes > self._unsent_bytes:
+        if self._paused and self.transport.get_write_buffer_size() + session.unsent_bytes > self._unsent_bytes:
             self.cut()
-        elif self.session.closing:
+        elif session.closing:
             self.close()
-        elif self.session.has_more and not self._paused:
+        elif session.has_more and not self._paused:
             self.wake()
 
     def close(self) -> None:
