@@ -92,10 +92,11 @@ class Unit:
             self._show()
 
     def requested(self, *, answered: bool) -> None:
-        """Count a request."""
+        """Count a request; an answer's readings are news enough."""
         self._requests.append(answered)
-        self.failed_requests += not answered
-        self.on_change(self)
+        if not answered:
+            self.failed_requests += 1
+            self.on_change(self)
 
     def update(self, readings: Mapping[str, Value], fresh_s: float, now: float) -> None:
         """Take new readings, shown for ``fresh_s`` seconds unless they are read again."""

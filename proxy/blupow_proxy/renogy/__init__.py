@@ -1,10 +1,12 @@
 """What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
 
 from .decode import decode_block, decode_history, is_plausible
-from .describe import PROBLEM_KEY, Description, Kind, State, describe, to_states
+from .describe import Description, describe
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
 from .push import PushParser, decode_push
 from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, daily_keys, register_map
+from .shown import Kind
+from .states import PROBLEM_KEY, State, to_states
 from .values import EnumValue, Flags, Readings, Value, to_json
 
 __all__ = [

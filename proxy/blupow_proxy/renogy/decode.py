@@ -1,6 +1,7 @@
 """Decoding: register bytes to values in units; what is out of range or marked as absent is None."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from .registers import Block, Family, Register, register_map
@@ -94,6 +95,7 @@ def scaled(number: int, scale: float | None, limits: tuple[float, float] | None)
     return value
 
 
+@cache
 def decimals(scale: float | None) -> int:
     """Return how many decimals a register of this scale resolves: 0.1 gives 1, none gives 0."""
     return 0 if scale is None else len(f"{scale:f}".rstrip("0").partition(".")[2])
