@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from yaml import safe_dump
 
 from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
+from blupow_config.fields import FAMILIES
+from blupow_config.schema import VARIANTS
+from blupow_proxy.renogy import Family, Variant
 
 KEY = b64encode(bytes(range(32))).decode()
 BASE = "esphome: {name: shed}\n"
@@ -294,3 +297,8 @@ def test_any_tree_is_a_configuration_or_mistakes(tmp_path: Path, tree: object) -
 def test_any_text_is_a_configuration_or_mistakes(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigErrors):
         load_config(write(tmp_path, text))
+
+
+def test_families_and_variants_are_those_that_can_be_decoded() -> None:
+    assert set(FAMILIES) == {"auto", *Family}
+    assert set(VARIANTS) == {*Variant}

@@ -18,7 +18,7 @@ from blupow_proxy.modbus import (
     decode_request,
     split_exception,
 )
-from blupow_proxy.renogy import EnumValue, Family, Flags, Readings, Value, decode_block, decode_push, to_json
+from blupow_proxy.renogy import EnumValue, Family, Flags, Readings, Value, Variant, decode_block, decode_push, to_json
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -33,7 +33,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         "--response ff03102020524e472d4354524c2d52565234303724",
     )
     parser.add_argument("--family", required=True, choices=[*Family], type=str.lower, help="family of the device")
-    parser.add_argument("--variant", help="battery: legacy, pro, rngpro or hub")
+    parser.add_argument("--variant", choices=[*Variant], type=str.lower, help="kind of battery (default: legacy)")
     parser.add_argument("--request", type=_hex, metavar="HEX", help="the request; none for a pushed frame")
     parser.add_argument("--response", type=_hex, metavar="HEX", required=True, help="the reply's bytes, joined")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -12,6 +12,7 @@ from blupow_proxy.renogy import (
     Family,
     Probe,
     Schedule,
+    Variant,
     decode_block,
     identify_advertisement,
     identify_model,
@@ -35,7 +36,7 @@ _MODEL_REGISTERS: Final = {
 _MODEL_WORDS: Final = 8
 _KNOWN_ATTEMPTS: Final = 2  # one reply may get lost
 _USUAL_ADDRESSES: Final = 2  # the universal one and the family's own
-_USUAL_VARIANT: Final = "legacy"  # of a battery whose name says nothing else
+_USUAL_VARIANT: Final = Variant.LEGACY  # of a battery whose name says nothing else
 
 _LOGGER = logging.getLogger(__name__)
 

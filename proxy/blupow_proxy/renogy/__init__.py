@@ -4,7 +4,18 @@ from .decode import decode_block, decode_history, is_plausible
 from .describe import Description, describe
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
 from .push import PushParser, decode_push
-from .registers import Block, Family, PushField, Register, RegisterMap, Schedule, blocks_for, daily_keys, register_map
+from .registers import (
+    Block,
+    Family,
+    PushField,
+    Register,
+    RegisterMap,
+    Schedule,
+    Variant,
+    blocks_for,
+    daily_keys,
+    register_map,
+)
 from .shown import Kind
 from .states import PROBLEM_KEY, State, to_states
 from .values import EnumValue, Flags, Readings, Value, to_json
@@ -28,6 +39,7 @@ __all__ = [
     "Schedule",
     "State",
     "Value",
+    "Variant",
     "blocks_for",
     "daily_keys",
     "decode_block",

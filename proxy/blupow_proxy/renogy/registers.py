@@ -22,6 +22,15 @@ class Family(StrEnum):
     SHUNT300 = "shunt300"
 
 
+class Variant(StrEnum):
+    """A kind of battery; they differ in the scale of some registers."""
+
+    LEGACY = "legacy"
+    PRO = "pro"
+    RNGPRO = "rngpro"
+    HUB = "hub"
+
+
 class Schedule(StrEnum):
     """When a block is read."""
 
