@@ -1,15 +1,25 @@
 """The command line: arguments to a subcommand, its outcome to an exit code of sysexits."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from blupow_proxy import __version__
 from blupow_proxy.commands import config, decode, demo, pair, run, scan, version, watch
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line; argparse's own exit code is none of sysexits."""
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every subcommand."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="blupow-proxy",
         description="Reads Renogy power gear over Bluetooth LE and serves it as an ESPHome device.",
     )

@@ -18,7 +18,10 @@ READY_S = 60
 
 class Demo:
     def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen([*DEMO, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # nobody reads what it prints: the pipe is full within a second
+        self.process = subprocess.Popen(
+            [*DEMO, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=4096
+        )
         assert self.process.stderr is not None
         self.port = int(re.search(r"port (\d+)", self.process.stderr.readline())[1])
         self.key = self.process.stderr.readline().partition(": ")[2].strip()
@@ -56,6 +59,13 @@ def test_the_clients_own_log_program(demo: Demo) -> None:
         finally:
             logs.terminate()
         assert seen is not None
+
+
+def test_a_reader_that_stops_does_not_stop_the_proxy(demo: Demo) -> None:
+    command = [BIN / "blupow-proxy", "watch", f"127.0.0.1:{demo.port}", "--key", demo.key, "--once", "--json"]
+    for _ in range(3):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=True)
+        assert json.loads(done.stdout)["entities_with_values"] >= 60
 
 
 def test_ends_within_three_seconds_without_a_trace(demo: Demo) -> None:

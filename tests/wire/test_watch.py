@@ -347,7 +347,7 @@ def test_key_refused_without_repeating_it(text: str) -> None:
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         build_parser().parse_args(["watch", "::1"])
-    assert stop.value.code == 2
+    assert stop.value.code == 64
     assert "[::1]" in capsys.readouterr().err
 
 

@@ -32,8 +32,19 @@ def add_parser(subparsers: _Subparsers) -> None:
         epilog="example: blupow-proxy decode --family controller --request ff03000c000891d1 "
         "--response ff03102020524e472d4354524c2d52565234303724",
     )
-    parser.add_argument("--family", required=True, choices=[*Family], type=str.lower, help="family of the device")
-    parser.add_argument("--variant", choices=[*Variant], type=str.lower, help="kind of battery (default: legacy)")
+    parser.add_argument(
+        "--family",
+        required=True,
+        choices=[family.value for family in Family],
+        type=str.lower,
+        help="family of the device",
+    )
+    parser.add_argument(
+        "--variant",
+        choices=[variant.value for variant in Variant],
+        type=str.lower,
+        help="kind of battery (default: legacy)",
+    )
     parser.add_argument("--request", type=_hex, metavar="HEX", help="the request; none for a pushed frame")
     parser.add_argument("--response", type=_hex, metavar="HEX", required=True, help="the reply's bytes, joined")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -74,7 +74,7 @@ def test_plain_text_of_flags_enums_and_gaps(capsys: pytest.CaptureFixture[str]) 
 def test_no_hexadecimal(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(["decode", "--family", "controller", "--response", "xyz"])
-    assert exit_info.value.code == 2
+    assert exit_info.value.code == 64
     assert "'xyz' is not hexadecimal" in capsys.readouterr().err
 
 

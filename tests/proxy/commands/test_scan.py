@@ -118,4 +118,4 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 def test_useless_duration(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         run(f"--seconds={seconds}")
-    assert stop.value.code == 2
+    assert stop.value.code == 64
