@@ -7,7 +7,7 @@ from probatio import Invalid
 
 from . import fields
 from .ids import default_id, device_number
-from .tree import Path_
+from .tree import Path_, dotted
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
 _VARIANT_FAMILIES: Final = ("auto", "battery")
@@ -26,7 +26,7 @@ def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
     yield from _taken_names(numbered)
     yield from _taken_ids(numbered)
     yield from _shared_links(numbered)
-    yield from _areas_twice(numbered)
+    yield from _areas_twice(content, numbered)
 
 
 def _misplaced(path: Path_, unit: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
@@ -107,16 +107,18 @@ def _shared_links(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
         members.setdefault(modbus_address, number)
 
 
-def _areas_twice(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
+def _areas_twice(content: dict[str, Any], numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
     """Areas that clients take for one, as only capitals and spaces tell them apart."""
-    first: dict[str, tuple[str, int]] = {}
-    for number, unit in numbered:
-        area = _read(fields.label, unit.get("area"))
+    first: dict[str, tuple[str, Path_]] = {}
+    holders: list[tuple[Path_, Any]] = [(("esphome",), content.get("esphome"))]
+    holders += [(("renogy", number), unit) for number, unit in numbered]
+    for path, options in holders:
+        area = _read(fields.label, options.get("area")) if isinstance(options, dict) else None
         if area is None:
             continue
-        other, holder = first.setdefault("_".join(area.lower().split()), (area, number))
+        other, holder = first.setdefault("_".join(area.lower().split()), (area, path))
         if other != area:
-            yield ("renogy", number, "area"), f"is the area of renogy.{holder} in another spelling: write both alike"
+            yield (*path, "area"), f"is the area of {dotted(holder)} in another spelling: write both alike"
 
 
 def _read(field: Callable[[Any], Any], value: Any) -> Any:

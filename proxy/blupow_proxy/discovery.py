@@ -124,7 +124,6 @@ class Announcer:
                 ip_version=IPVersion.All if self._interfaces is None else IPVersion.V4Only,
             )
             await self._register()
-            self._warned = False
         else:
             if rescan and self._interfaces is None:
                 await self._zeroconf.async_update_interfaces()
@@ -149,6 +148,7 @@ class Announcer:
                 continue
             if failures:
                 raise failures[0]
+            self._warned = False
             _LOGGER.info("Announced as %s at %s", self.name, ", ".join(self._addresses))
             if self.name != self._told_name:
                 self._told_name = self.name
@@ -156,7 +156,7 @@ class Announcer:
                     _LOGGER.warning("The name %s is taken on this network: using %s", self._info.name, self.name)
                 self._on_renamed(self.name)
             return
-        _LOGGER.warning("The name %s and its variants are taken on this network: not announced", self._info.name)
+        await self._give_up(f"the name {self._info.name} and its variants are taken")
 
     async def _register_type(self, kind: str) -> None:
         assert self._zeroconf is not None  # noqa: S101 - called while announcing

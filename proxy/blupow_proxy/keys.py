@@ -73,7 +73,7 @@ class FileKeyStore:
 
     def poll(self) -> bool:
         """Take up a request to pair; returns whether mode or key have changed otherwise than by ``store``."""
-        if self._ours and self._storage.delete(_PAIR):
+        if self._ours and self._storage.take(_PAIR):
             self._open_until = self._clock() + PROVISIONING_S
             self._load()
             if self.mode is Mode.PROVISIONING:

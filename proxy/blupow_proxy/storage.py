@@ -62,8 +62,8 @@ class Storage:
             return False
         return True
 
-    def delete(self, name: str) -> bool:
-        """Forget a document; False when there was none."""
+    def take(self, name: str) -> bool:
+        """Remove a document; whether there was one."""
         try:
             self._path(name).unlink()
         except OSError:

@@ -10,9 +10,11 @@ from blupow_proxy.native_api.identity import fnv1a_32
 ONE, TWO = "address: C4:D3:6A:00:00:01, name: One", "address: C4:D3:6A:00:00:02, name: Two"
 
 
-def check(folder: Path, *units: str) -> list[str]:
+def check(folder: Path, *units: str, area: str = "Shed") -> list[str]:
     path = folder / "proxy.yaml"
-    path.write_text("esphome: {name: shed}\nrenogy:\n" + "".join(f"  - {{{unit}}}\n" for unit in units))
+    path.write_text(
+        f"esphome: {{name: shed, area: {area}}}\nrenogy:\n" + "".join(f"  - {{{unit}}}\n" for unit in units)
+    )
     try:
         load_config(path)
     except ConfigErrors as errors:
@@ -58,3 +60,5 @@ def test_areas_that_clients_take_for_one(tmp_path: Path) -> None:
     assert _area_id("Back yard") == _area_id("back  Yard")
     found = check(tmp_path, f"{ONE}, area: Back yard", f"{TWO}, area: back  Yard")
     assert found == ["4: renogy.1.area: is the area of renogy.0 in another spelling: write both alike"]
+    found = check(tmp_path, f"{ONE}, area: back  Yard", area="Back yard")
+    assert found == ["3: renogy.0.area: is the area of esphome in another spelling: write both alike"]

@@ -116,7 +116,7 @@ def test_a_key_that_was_forgotten_by_hand_is_noticed(tmp_path: Path, clock: Cloc
 def test_a_key_whose_file_is_gone_can_be_forgotten(tmp_path: Path, clock: Clock) -> None:
     store = keys(tmp_path, clock)
     store.store(KEY)
-    Storage(tmp_path).delete("key")
+    Storage(tmp_path).discard("key")
     assert store.store(None)
     assert store.key is None
 

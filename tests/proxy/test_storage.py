@@ -39,7 +39,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, damage: bytes, caplog
 
 def test_nothing_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Storage(tmp_path / "none").read("units") is None
-    assert not Storage(tmp_path).delete("units")
+    assert not Storage(tmp_path).take("units")
     assert not caplog.records
 
 

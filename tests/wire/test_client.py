@@ -526,3 +526,21 @@ async def test_a_slow_reader_gets_the_latest_and_nothing_between(wire: Any, make
             assert len(volts) <= 3
     finally:
         one.close()
+
+
+async def test_a_peer_that_does_not_read_why_it_is_refused_is_cut(wire: Any, make_keys: Any) -> None:
+    server, _, _ = await wire.server(make_keys(mode=Mode.PLAINTEXT, changeable=False))
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", server.port))
+    try:
+        one.sendall(b"\0\0\1" + b"\0\2\x1c\x08\x07")  # wants every log line
+        async with asyncio.timeout(20):
+            while not any(connection._paused for connection in server._connections):
+                server.log(1, "x" * 1000)
+                await asyncio.sleep(0)
+            server.disconnect_all()
+            while server._connections:  # noqa: ASYNC110 - it has no event for this
+                await asyncio.sleep(0.05)
+    finally:
+        one.close()

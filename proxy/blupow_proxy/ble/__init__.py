@@ -1,7 +1,7 @@
 """Bluetooth LE through bleak: the adapter, what is heard, and links to devices."""
 
 from .adapter import Adapter
-from .discovery import Advertisement
+from .advertisement import Advertisement
 from .link import Link, RawFrame
 from .scanner import scan
 

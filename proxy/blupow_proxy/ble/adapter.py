@@ -8,7 +8,7 @@ from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
 
-from .discovery import Discovery
+from .finder import Finder
 
 
 class Adapter:
@@ -24,7 +24,7 @@ class Adapter:
         self.name = name
         self.is_system = client_backend is None
         self.connecting = asyncio.Lock()  # set-ups of two links at once fail on many adapters
-        self.discovery = Discovery(self.make_scanner)
+        self.finder = Finder(self.make_scanner)
         self._client_backend = client_backend
         self._scanner_backend = scanner_backend
 

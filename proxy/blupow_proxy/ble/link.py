@@ -13,7 +13,15 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak_retry_connector import close_stale_connections_by_address, establish_connection
 
 from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
-from blupow_proxy.modbus import ExceptionResponse, Rejected, Request, Response, ResponseParser
+from blupow_proxy.modbus import (
+    UNIVERSAL_ADDRESS,
+    ExceptionResponse,
+    ReadRequest,
+    Rejected,
+    Request,
+    Response,
+    ResponseParser,
+)
 from blupow_proxy.renogy import gatt
 
 from .adapter import Adapter
@@ -72,7 +80,7 @@ class Link:
         self._write: BleakGATTCharacteristic | None = None
         self._parser = ResponseParser()
         self._exchange: _Exchange | None = None
-        self._unanswered: deque[tuple[Request, float]] = deque(maxlen=RAW_FRAMES)
+        self._unanswered: list[tuple[Request, float]] = []
         self._last_received = 0.0
 
     async def connect(self) -> None:
@@ -81,7 +89,7 @@ class Link:
             # a process that was killed leaves its connection behind, and a connected device can't be heard
             async with bleak_call(self.address, "ending an old connection", 2 * DISCONNECT_S):
                 await close_stale_connections_by_address(self.address)
-        found = await self._adapter.discovery.find(self.address, FIND_S)
+        found = await self._adapter.finder.find(self.address, FIND_S)
         if found is None:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)
         device, heard = found
@@ -165,11 +173,12 @@ class Link:
 
     async def _let_late_replies_pass(self, exchange: _Exchange) -> None:
         """Wait while the answer to an earlier request, if it still came, would pass for the one to this."""
-        now = time.monotonic()
-        others = [(other, until) for other, until in self._unanswered if until > now and other != exchange.request]
+        request, now = exchange.request, time.monotonic()
+        self._unanswered = [(other, until) for other, until in self._unanswered if until > now]
+        others = [(other, until) for other, until in self._unanswered if _is_confusable(other, request)]
         exchange.ambiguous = bool(others)
-        alike = [until for other, until in others if other.reply_bytes == exchange.request.reply_bytes]
-        if alike:
+        alike = [until for other, until in others if other.reply_bytes == request.reply_bytes]
+        if alike and isinstance(request, ReadRequest):  # the echo of a write names its register
             await asyncio.sleep(max(alike) - now)
 
     async def _drain(self) -> None:
@@ -230,3 +239,10 @@ class Link:
         self.lost.set()
         if self._exchange is not None and not self._exchange.reply.done():
             self._exchange.reply.set_exception(LinkLostError(self.address, ENDED))
+
+
+def _is_confusable(other: Request, mine: Request) -> bool:
+    """Whether a reply to ``other`` names nothing that tells it from one to ``mine``."""
+    if other == mine or other.function != mine.function:
+        return False
+    return other.address == mine.address or UNIVERSAL_ADDRESS in (other.address, mine.address)

@@ -9,8 +9,9 @@ from bleak.backends.scanner import AdvertisementData
 from blupow_proxy.errors import AdapterUnavailableError, DeadlineExceededError
 
 from .adapter import Adapter
-from .discovery import START_S, Advertisement
+from .advertisement import Advertisement
 from .failures import HANGS, bleak_call
+from .finder import START_S
 
 _NAME: Final = "adapter"
 

@@ -42,7 +42,7 @@ class ReadRequest:
 
     @property
     def reply_bytes(self) -> int:
-        """Length of the answer: all that its frame shows of what it answers."""
+        """Length of the answer, whose frame names address and function, but no register."""
         return RESPONSE_BYTES + 2 * self.words
 
     def encode(self) -> bytes:

@@ -87,12 +87,6 @@ class Node:
         """Add a sub-device."""
         self._devices.append(device)
 
-    def remove_device(self, device: SubDevice) -> None:
-        """Remove a sub-device with all its entities."""
-        self._devices.remove(device)
-        for entity in [entity for entity in self._slots if entity.device_id == device.device_id]:
-            self.remove(entity)
-
     def add(self, entity: Entity) -> None:
         """Add an entity; LocalProtocolError when its kind, object id and sub-device are taken."""
         identity = (type(entity), entity.key, entity.device_id)

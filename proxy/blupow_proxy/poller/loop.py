@@ -118,7 +118,8 @@ class Poller[Link: UnitLink]:
 
     async def _pause(self, until: float) -> None:
         self._orders.changed.clear()
-        await pause(until, self._orders.changed)
+        if not self._orders.refresh_wanted:
+            await pause(until, self._orders.changed)
 
     async def _attempt(self) -> None:
         """Connect and read until the link fails or is released."""
@@ -137,7 +138,11 @@ class Poller[Link: UnitLink]:
         except DeviceNotFoundError as error:
             self._on_adapter(None)  # it has listened
             self._failed(error)
+        except UnexpectedResponseError as error:
+            _LOGGER.debug("%s", error)  # each unit has been told its own
         except (BleError, ModbusError) as error:
+            if link.rssi is not None:
+                self._on_adapter(None)  # it has heard the device
             self._failed(error)
         finally:
             self._orders.fail(LinkLostError(self.units[0].spec.address, "the link was lost"))

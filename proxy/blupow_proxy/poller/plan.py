@@ -16,8 +16,8 @@ _UNSUPPORTED: Final = frozenset({1, 2, 3})  # exception codes: no such function,
 @dataclass(slots=True)
 class _Entry:
     block: Block
-    period_s: float | None  # None: once for each connection
-    due_s: float = 0.0
+    period_s: float | None  # None: once
+    due_s: float
     failures: int = 0
     tried: bool = False
     answered: bool = False
@@ -25,12 +25,12 @@ class _Entry:
 
 
 class Plan:
-    """The schedule of one device's blocks; times in monotonic seconds."""
+    """The schedule of one device's blocks over one connection; times in monotonic seconds."""
 
-    def __init__(self, blocks: Iterable[Block], interval_s: float) -> None:
-        """Read live blocks each ``interval_s``, slow ones each 5 minutes, the others once for each connection."""
+    def __init__(self, blocks: Iterable[Block], interval_s: float, now: float) -> None:
+        """Read live blocks each ``interval_s``, slow ones each 5 minutes, the others once; all from ``now`` on."""
         periods = {Schedule.POLL: interval_s, Schedule.SLOW: SLOW_S, Schedule.STARTUP: None}
-        self._entries = [_Entry(block, periods[block.schedule]) for block in blocks if block.schedule in periods]
+        self._entries = [_Entry(block, periods[block.schedule], now) for block in blocks if block.schedule in periods]
         self._entries.sort(key=lambda entry: list(periods).index(entry.block.schedule))  # of two due, live ones first
         self._heard = 0
 
@@ -38,14 +38,6 @@ class Plan:
     def complete(self) -> bool:
         """Whether each block was tried since the start of the connection, or since a refresh was asked for."""
         return all(entry.tried for entry in self._entries)
-
-    def restart(self, now: float) -> None:
-        """Make everything due that is not left out; silences before the reconnection say nothing about a block."""
-        for entry in self._entries:
-            if entry.failures < FAILURES or entry.answered:
-                entry.failures = 0
-                entry.due_s = now
-                entry.tried = False
 
     def refresh(self, now: float) -> None:
         """Make every block due, those left out as well."""
@@ -94,15 +86,11 @@ class Plan:
             entry.failures = min(entry.failures, FAILURES - 1)
         self._postpone(entry, now)
 
-    def left_out(self) -> list[Block]:
-        """Return the blocks that the device does not support."""
-        return [entry.block for entry in self._entries if entry.failures >= FAILURES and not entry.answered]
-
     def _postpone(self, entry: _Entry, now: float) -> None:
-        if entry.failures >= FAILURES and not entry.answered:
+        if entry.failures >= FAILURES and (entry.period_s is None or not entry.answered):
             entry.due_s = now + LEFT_OUT_S
         elif entry.period_s is None:
-            entry.due_s = now + 1.0  # once for each connection, but not at the expense of live blocks
+            entry.due_s = now + 1.0  # not at the expense of live blocks
         else:
             entry.due_s = max(entry.due_s + entry.period_s, now)
 

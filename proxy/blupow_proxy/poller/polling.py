@@ -42,6 +42,7 @@ from .plan import Plan
 from .unit import Profile, Unit, fresh_s
 
 MAX_SILENCES: Final = 3  # more in a row, and the link is no link
+MAX_STRANGE: Final = 3  # failed identifications, and what was known of a unit is no longer believed
 IDENTIFY_AGAIN_S: Final = 60.0  # a hub's member that was silent; others on the link go on meanwhile
 HUB_S: Final = 1.0  # a hub passes requests on: what it takes longer than a device does
 TYPICAL_REPLY_S: Final = 0.35  # the longest reply time of the captures; only decides how long a value is current
@@ -132,7 +133,7 @@ class Polling:
             return await self._request(unit, request, register_map(unit.spec.family or Family.INVERTER))
 
         key = unit.spec.id
-        known = unit.profile if self._strangers.get(key, 0) < MAX_SILENCES else None
+        known = unit.profile if self._strangers.get(key, 0) < MAX_STRANGE else None
         try:
             profile = await identify(unit.spec, known, self._link.name, ask, shared_link=len(self._units) > 1)
         except UnexpectedResponseError as error:
@@ -145,6 +146,7 @@ class Polling:
         self._strangers.pop(key, None)
         del self._identify_at[key]
         unit.identified(profile)
+        unit.linked(self._link.rssi)
         self._members[key] = _member(unit, profile)
 
     async def _read_due(self) -> None:
@@ -170,6 +172,8 @@ class Polling:
                 self._answered(member, block, data)
         if plan.complete:
             unit.settle()
+            if self.has_member(unit) and not unit.connected:
+                unit.linked(self._link.rssi, "answers, but with no readings that can be shown")
             if all(member.plan.complete for member in self._members.values()):
                 self._orders.refreshed()
 
@@ -180,7 +184,7 @@ class Polling:
             _LOGGER.debug("%s: block %s holds nothing plausible: %s", unit.spec.name, block.name, data.hex())
             return
         model = readings.get("model")
-        if model is not None and profile.model is not None and model != profile.model:
+        if model and profile.model is not None and model != profile.model:
             raise LinkLostError(unit.spec.address, f"another device answers: {model} instead of {profile.model}")
         self.has_read = True
         readings.update(dict.fromkeys(member.uncertain_keys & readings.keys()))
@@ -243,6 +247,8 @@ class Polling:
             except BleError as error:
                 write.fail(error)
                 raise
+            finally:
+                write.fail(LinkLostError(write.unit.spec.address, "the link was given up meanwhile"))
 
     async def _write(self, write: Write) -> None:
         unit = write.unit
@@ -273,8 +279,7 @@ def _next(member: _Member) -> tuple[float, _Member, Block]:
 def _member(unit: Unit, profile: Profile) -> _Member:
     blocks = blocks_for(profile.family, profile.model)
     table = register_map(profile.family)
-    plan = Plan(blocks, unit.spec.interval_s)
-    plan.restart(now())
+    plan = Plan(blocks, unit.spec.interval_s, now())
     return _Member(
         unit=unit,
         profile=profile,
@@ -293,11 +298,11 @@ def _member(unit: Unit, profile: Profile) -> _Member:
 
 def _is_uncertain(row: Register, profile: Profile) -> bool:
     """Whether a value can't be told: without the variant a scale, without the model a sign is anybody's guess."""
-    if profile.variant is None and row.scale_by_variant:
+    if (profile.variant is None and row.scale_by_variant) or profile.variant in row.doubtful_on_variant:
         return True
     if profile.model is None:
-        return bool(row.inverted_on)
-    return profile.variant in row.doubtful_on_variant or any(part in profile.model for part in row.doubtful_on_model)
+        return bool(row.inverted_on or row.doubtful_on_model)
+    return any(part in profile.model for part in row.doubtful_on_model)
 
 
 async def pause(until: float, *events: asyncio.Event) -> None:

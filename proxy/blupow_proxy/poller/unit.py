@@ -13,7 +13,7 @@ FRESH_PERIODS: Final = 3  # a value older than three poll periods is not shown
 FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) and a retry of it must fit
 SLOW_FRESH_S: Final = 900.0  # three slow periods
 NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
-DAILY_GAP_S: Final = 600.0  # unread for longer, a day may have ended unseen and the next be well under way
+DAILY_GAP_S: Final = 600.0  # for longer without a credible total, the new one is believed: a day may have ended unseen
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
 
 
@@ -41,6 +41,11 @@ class Profile:
     model: str | None = None
     modbus_address: int | None = None
     keys: frozenset[str] = frozenset()
+
+    @property
+    def identity(self) -> tuple[Family, str | None, str | None]:
+        """What makes it another device, whose keys and readings are not this one's."""
+        return self.family, self.variant, self.model
 
 
 @dataclass(slots=True)
@@ -83,7 +88,7 @@ class Unit:
     def identified(self, profile: Profile) -> None:
         """Take what the device proved to be; readings and keys of another device are forgotten."""
         known = self.profile
-        if known is not None and (known.family, known.model) == (profile.family, profile.model):
+        if known is not None and known.identity == profile.identity:
             self.profile = replace(profile, keys=known.keys)
         else:
             self.profile = profile
@@ -118,18 +123,15 @@ class Unit:
             self.profile = replace(profile, keys=keys)
             self.on_profile(self)
 
-    def linked(self, rssi: int | None) -> None:
-        """Note that there is a link; ``rssi`` in dBm as it was before. Connected is only what answers."""
-        self.down("linked, finding out what it is")
-        self.rssi = rssi
+    def linked(self, rssi: int | None, status: str = "linked, finding out what it is") -> None:
+        """Note that there is a link, over which nothing was read yet; ``rssi`` in dBm as it was before."""
+        if (self.connected, self.status, self.rssi) != (False, status, rssi):
+            self.connected, self.status, self.rssi = False, status, rssi
+            self.on_change(self)
 
     def down(self, status: str) -> None:
         """Note that there is no link, and why; what was read is shown until it is stale."""
-        if self.connected or self.status != status:
-            self.connected = False
-            self.status = status
-            self.rssi = None
-            self.on_change(self)
+        self.linked(None, status)
 
     def expire(self, now: float) -> None:
         """Stop showing what is stale at ``now``."""
@@ -151,7 +153,7 @@ class Unit:
             return False
         most, at = self._daily.get(key, (value, now))
         glitch = NEW_DAY_SHARE * most < value < most and now - at < DAILY_GAP_S
-        self._daily[key] = (most if glitch else value, now)
+        self._daily[key] = (most, at) if glitch else (value, now)
         return glitch
 
 

@@ -109,6 +109,8 @@ def _array(row: Register, raw: bytes, readings: dict[str, Value]) -> Value:
     scale = row.scale
     if row.millivolts_from is not None and max(words, default=0) >= row.millivolts_from:
         scale = 0.001
+    if words and all(word in row.missing for word in words):
+        return None
     return tuple(None if word in row.missing else scaled(word, scale, row.range) for word in words)
 
 

@@ -48,7 +48,6 @@ class Block:
     register: int
     words: int
     schedule: Schedule
-    optional: bool = False
     plausible: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False)
 
     def holds(self, row: "Register") -> bool:

@@ -98,7 +98,7 @@ def _share(part: Value, whole: Value) -> float | None:
 
 def _text(row: Register, value: Value) -> str | None:
     match value:
-        case None:
+        case None | "":
             return None
         case EnumValue(raw, None):
             return f"alarm 0x{raw:X}" if row.type == "alarms" else f"unknown ({raw})"

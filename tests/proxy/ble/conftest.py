@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from blupow_proxy.ble import discovery, link
+from blupow_proxy.ble import finder, link
 from blupow_proxy.simulator import VirtualRadio, demo_units
 
 
@@ -13,7 +13,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "QUIET_S", 0.2)
     monkeypatch.setattr(link, "LATE_S", 0.6)
     monkeypatch.setattr(link, "FIND_S", 0.5)
-    monkeypatch.setattr(discovery, "NAME_S", 0.2)
+    monkeypatch.setattr(finder, "NAME_S", 0.2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bleak.exc import BleakDBusError, BleakError
 
 from blupow_proxy.ble import Adapter, Link, link, scan
 from blupow_proxy.errors import AdapterUnavailableError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
-from blupow_proxy.modbus import ExceptionResponse, ReadRequest, Response
+from blupow_proxy.modbus import ExceptionResponse, ReadRequest, Request, Response, WriteRequest
 from blupow_proxy.renogy import PushParser, identify_advertisement
 from blupow_proxy.simulator import VirtualRadio
 
@@ -135,6 +135,29 @@ async def test_a_late_refusal_is_nobodys(radio: VirtualRadio) -> None:
         await one.request(ReadRequest(0xFF, 289, 2), 0.05)
     response = await one.request(LIVE, 1.0)
     assert isinstance(response, Response)
+    await one.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "refused"),
+    [
+        (ReadRequest(0x11, 256, 2), ReadRequest(0x01, 289, 2)),  # another device address
+        (ReadRequest(0xFF, 256, 2), WriteRequest(0xFF, 0x0100, 0)),  # another function
+    ],
+)
+async def test_a_refusal_that_can_only_be_of_this_request_counts(
+    radio: VirtualRadio, unanswered: Request, refused: Request
+) -> None:
+    address = addresses(radio)[0]
+    unit = radio.peripherals[address].unit
+    unit.faults.silent_registers.add(256)
+    unit.faults.refused_registers.add(289)
+    one = Link(radio.adapter, address)
+    await one.connect()
+    with pytest.raises(DeadlineExceededError):
+        await one.request(unanswered, 0.05)
+    unit.faults.silent_registers.clear()
+    assert isinstance(await one.request(refused, 1.0), ExceptionResponse)
     await one.disconnect()
 
 

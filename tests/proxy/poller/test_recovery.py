@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from blupow_proxy.errors import AdapterUnavailableError, DeviceNotFoundError, LinkLostError
+from blupow_proxy.modbus import append_crc
 from blupow_proxy.poller import UnitSpec
 from blupow_proxy.poller.loop import ADAPTER_S
 from blupow_proxy.renogy import Family
@@ -154,5 +155,105 @@ def test_a_switch_of_a_member_that_was_set_aside_says_why(in_virtual_time, bench
             await b.wait(90)
             await b.poller.switch_load(b.unit, on=False)
             assert not simulated.world.load_on
+
+    in_virtual_time(main())
+
+
+def test_a_member_that_comes_back_has_its_signal_again(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        members = [Member(Family.BATTERY, 48), Member(Family.BATTERY, 49)]
+        simulated = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", members, World())
+        specs = [
+            UnitSpec(id=str(address), name=str(address), address=simulated.address, modbus_address=address)
+            for address in (48, 49)
+        ]
+        async with bench(simulated, *specs) as b:
+            await b.wait(30)
+            silenced = simulated.members.pop(0)
+            await b.wait(60)
+            assert (b.unit.connected, b.unit.rssi) == (False, None)
+            simulated.members.append(silenced)
+            await b.wait(90)
+            assert (b.unit.connected, b.unit.rssi, b.unit.status) == (True, -61, "connected")
+
+    in_virtual_time(main())
+
+
+def test_each_member_is_told_its_own_trouble(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", [], World())
+        specs = [
+            UnitSpec(id=str(address), name=f"Bat{address}", address=simulated.address, modbus_address=address)
+            for address in (48, 49)
+        ]
+        async with bench(simulated, *specs) as b:
+            told: list[set[str]] = [set(), set()]
+            for _ in range(300):
+                await b.wait(1)
+                for unit, statuses in zip(b.units, told, strict=True):
+                    statuses.add(unit.status[:5])
+            assert told == [{"linke", "Bat48"}, {"linke", "Bat49"}]
+
+    in_virtual_time(main())
+
+
+def test_a_device_that_has_nothing_to_show_says_so(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", [Member(Family.CONTROLLER, 1)], World())
+        simulated.faults.refused_registers |= {12, 20, 26, 256, 289, 57347, 57348, 57373}
+        known_model = simulated.members[0]
+        request = bytes.fromhex("ff03000c000891d1")
+        known_model.replay[request] = append_crc(b"\xff\x03\x10" + b"RNG-CTRL-RVR40".ljust(16))
+        async with bench(simulated) as b:
+            await b.wait(30)
+            assert "no readings" in b.unit.status or b.unit.connected
+
+    in_virtual_time(main())
+
+
+def test_a_refresh_is_no_longer_waited_for_than_needed(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        async with bench(demo_units()[CONTROLLER]) as b:
+            await b.wait(10)
+            b.air.disconnect_s = 2.0
+            b.air.error = DeviceNotFoundError(b.air.unit.address, "not heard")
+            b.air.lose()
+            await b.wait(400)  # by now it tries once a minute
+            attempts = len(b.air.attempts)
+            while len(b.air.attempts) == attempts:
+                await b.wait(0.25)
+            await b.wait(1)  # it gives the link back, and would pause then
+            b.air.error = None
+            started = asyncio.get_running_loop().time()
+            await b.poller.refresh()
+            assert asyncio.get_running_loop().time() - started < 10
+
+    in_virtual_time(main())
+
+
+def test_a_switch_that_a_release_overtakes_fails_at_once(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = demo_units()[CONTROLLER]
+        spec = UnitSpec(id="one", name="One", address=simulated.address, load_switch=True)
+        async with bench(simulated, spec) as b:
+            await b.wait(10)
+            simulated.latency_s = 1.5
+            switching = asyncio.create_task(b.poller.switch_load(b.unit, on=False))
+            await b.wait(0.5)
+            b.poller.release(released=True)
+            await b.wait(0.5)
+            assert isinstance(switching.exception(), LinkLostError)
+
+    in_virtual_time(main())
+
+
+def test_an_adapter_that_has_heard_the_device_works(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        async with bench(demo_units()[CONTROLLER]) as b:
+            b.air.error = AdapterUnavailableError(b.air.unit.address, "off")
+            await b.wait(10)
+            b.air.error = LinkLostError(b.air.unit.address, "connect failed")
+            await b.wait(10)
+            assert b.adapter[-1] is None
 
     in_virtual_time(main())

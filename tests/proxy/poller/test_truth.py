@@ -187,6 +187,10 @@ def test_a_days_total_falls_only_with_the_day(in_virtual_time, bench) -> None:
                 0.02,
                 0.03,
             ]
+            # a total that stays below for long is the one there is
+            assert [await shown(value) for value in (1500, 900)] == [1.5, None]
+            await b.wait(605)
+            assert await shown(901) == 0.901
             await shown(1000)
             b.air.lose()
             b.air.unit.faults.silent = True
@@ -221,6 +225,61 @@ def test_signal_strength_goes_with_the_link(in_virtual_time, bench) -> None:
             b.air.unit.faults.silent = True
             await b.wait(30)
             assert b.unit.rssi is None
+
+    in_virtual_time(main())
+
+
+def test_a_battery_whose_variant_is_corrected_starts_anew(in_virtual_time, bench) -> None:
+    """What was an alarm under the wrong variant is not missed under the right one."""
+
+    async def main() -> None:
+        simulated = only(Family.BATTERY)
+        known = Profile(
+            family=Family.BATTERY,
+            variant="legacy",
+            model="RBT100LFP12S-G1",
+            modbus_address=0xFF,
+            keys=frozenset({"cell_voltage_alarm", "status1"}),
+        )
+        spec = UnitSpec(id="one", name="One", address=simulated.address, variant="rngpro")
+        async with bench(simulated, spec, profile=known) as b:
+            await b.wait(30)
+            assert "cell_voltage_alarm" not in b.unit.profile.keys
+            assert b.unit.states["problem"] is False
+
+    in_virtual_time(main())
+
+
+def test_a_doubtful_alarm_is_none_without_a_model_either(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = only(Family.BATTERY)
+        simulated.faults.refused_registers.add(5122)
+        request, response = reply(
+            "ff0313ec000a", bytes.fromhex("000000aa" + "00000064" + "00000000" + "00060000000000c0")
+        )
+        simulated.members[0].replay[request] = response
+        spec = UnitSpec(id="one", name="One", address=simulated.address, family=Family.BATTERY, variant="rngpro")
+        async with bench(simulated, spec) as b:
+            await b.wait(60)
+            assert b.unit.profile.model is None
+            assert b.unit.states["cell_voltage_alarm"] is None
+            assert b.unit.states["cell_temperature_alarm"] is None
+            assert b.unit.states["problem"] is False
+
+    in_virtual_time(main())
+
+
+def test_a_model_of_zeros_is_no_other_device(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = only(Family.CONTROLLER)
+        async with bench(simulated) as b:
+            await b.wait(20)
+            request, response = reply("ff03000c0008", bytes(16))
+            simulated.members[0].replay[request] = response
+            await b.wait(400)
+            assert len(b.air.attempts) == 1
+            assert b.unit.connected
+            assert b.unit.states["model"] is None
 
     in_virtual_time(main())
 

@@ -12,27 +12,12 @@ from bleak.backends.scanner import AdvertisementData
 
 from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExceededError
 
+from .advertisement import Advertisement
 from .failures import HANGS, bleak_call
 
 START_S: Final = 15.0  # starting discovery on a busy BlueZ takes seconds, a stuck one never ends
 STOP_S: Final = 5.0
 NAME_S: Final = 3.0  # a module's name comes with its next scan response; advertisements without it do not tell its kind
-
-
-@dataclass(frozen=True, slots=True)
-class Advertisement:
-    """The latest that was heard of one device; ``rssi`` in dBm."""
-
-    address: str
-    name: str | None
-    rssi: int
-    service_uuids: tuple[str, ...]
-
-    @classmethod
-    def of(cls, device: BLEDevice, data: AdvertisementData) -> "Advertisement":
-        """Return what bleak has heard; modules pad their name with blanks."""
-        name = (data.local_name or device.name or "").strip() or None
-        return cls(device.address, name, data.rssi, tuple(data.service_uuids))
 
 
 type Heard = tuple[BLEDevice, Advertisement]
@@ -59,7 +44,7 @@ class _Search:
             self.found.set_result(self.nameless)
 
 
-class Discovery:
+class Finder:
     """Finds devices by address; scans while somebody waits."""
 
     def __init__(self, make_scanner: Callable[[Any], BleakScanner]) -> None:
@@ -82,11 +67,12 @@ class Discovery:
         task = self._task
         listening = asyncio.ensure_future(self._listening.wait())
         try:
-            waits: list[asyncio.Future[Any]] = [search.found, listening, task]
+            waits: list[asyncio.Future[Any]] = [search.found, task, listening]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            waits.remove(listening)
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if not search.found.done() and task.done():
-                task.result()
-            await asyncio.wait([search.found], timeout=timeout_s)
+                task.result()  # what nobody foresaw
             return search.found.result() if search.found.done() else search.nameless
         finally:
             listening.cancel()
@@ -126,7 +112,6 @@ class Discovery:
         for search in self._searches:
             if not search.found.done():
                 search.found.set_exception(error)
-                search.found.exception()  # who waits may have been cancelled meanwhile
 
     def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
         address = device.address.upper()
