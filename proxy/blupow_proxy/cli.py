@@ -1,6 +1,7 @@
 """The command line: arguments to a subcommand, its outcome to an exit code of sysexits."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the subcommand that ``argv`` names and return its exit code."""
+    """Run the subcommand that ``argv`` names and return its exit code; 74 when its output can't be written."""
     args = build_parser().parse_args(argv)
-    code: int = args.run(args)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough; the interpreter flushes once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_OK
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"blupow-proxy: can't write: {os.strerror(error.errno)}\n")
+        return os.EX_IOERR
     return code

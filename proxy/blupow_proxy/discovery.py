@@ -69,6 +69,9 @@ class Announcer:
 
     async def run(self) -> None:
         """Announce for ever, and keep it true; what nobody foresaw ends it, and it may be run again then."""
+        # it warns, with a traceback, of each interface that is not up yet or has no route: an everyday thing, which we
+        # look after ourselves
+        logging.getLogger("zeroconf").setLevel(logging.ERROR)
         await self._close()  # what a breakdown has left
         loop = asyncio.get_running_loop()
         retry_at = 0.0

@@ -83,7 +83,7 @@ class FileKeyStore:
             return False
         self._seen = now
         if self.mode is Mode.CLOSED:
-            _LOGGER.warning("Nobody has set a key in time: run `blupow-proxy pair` to allow it again")
+            _LOGGER.warning("Nobody has set a key in time: run `blupow-proxy pair FILE` to allow it again")
         return True
 
     def _load(self) -> None:
@@ -94,7 +94,7 @@ class FileKeyStore:
         self._stored = None if stored is None else decode_key(str(stored.get("key", "")).encode())
         self.damaged = self._stored is None and self._storage.has(_KEY)
         if self.damaged:
-            _LOGGER.error("The stored key is damaged, so nobody can connect: run `blupow-proxy pair --forget`")
+            _LOGGER.error("The stored key is damaged and nobody can connect: run `blupow-proxy pair FILE --forget`")
 
 
 def request_pairing(storage: Storage) -> bool:

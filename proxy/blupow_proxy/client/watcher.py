@@ -179,7 +179,7 @@ class Watcher:
     async def _keep_connected(self) -> None:
         while True:
             await self._gone.wait()
-            self._report(None, connected=False)
+            self._lost()
             attempt = 0
             while not self.connected:
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
@@ -188,6 +188,14 @@ class Watcher:
                     await self._connect()
                 except ClientError:  # kept in ``failure``
                     self._report(None, connected=False)
+
+    def _lost(self) -> None:
+        """Show nothing as current any more."""
+        known, self._states = self._states, {}
+        for key in known:
+            if key in self._entities:
+                self._report(self._row(key, self._entities[key]), connected=False)
+        self._report(None, connected=False)
 
     def _received(self, state: EntityState) -> None:
         kind: Any = STATE_TYPE_TO_INFO_TYPE.get(type(state))

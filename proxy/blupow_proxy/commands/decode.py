@@ -60,6 +60,11 @@ def run(args: argparse.Namespace) -> int:
         return os.EX_DATAERR
     if args.json:
         print(json.dumps({"readings": {key: to_json(value) for key, value in readings.items()}}, ensure_ascii=False))
+    elif not readings:
+        print(
+            f"blupow-proxy decode: a {args.family} has no known registers there: is the family right?", file=sys.stderr
+        )
+        return os.EX_DATAERR
     else:
         width = max((len(key) for key in readings), default=0)
         for key, value in readings.items():

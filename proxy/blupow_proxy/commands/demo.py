@@ -12,11 +12,13 @@ from typing import Final
 
 from blupow_proxy.errors import ProxyError
 
+from .run import taken_port
 from .watch import show
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 LOOPBACK: Final = "127.0.0.1"
+_MAX_PORT: Final = 0xFFFF
 READY_S: Final = 60.0  # for all units to be found and read; a few seconds is usual
 _NAMES: Final = ("Rover solar controller", "DC-DC charger", "House battery", "REGO inverter", "Smart shunt")
 
@@ -32,11 +34,18 @@ def add_parser(subparsers: _Subparsers) -> None:
     parser.add_argument("--once", action="store_true", help="print everything once and end")
     parser.add_argument("--json", action="store_true", help="as JSON (with --once)")
     parser.add_argument("--plaintext", action="store_true", help="without encryption")
-    parser.add_argument("--port", type=int, default=6053, help="0 takes a free one (default: 6053)")
+    parser.add_argument("--port", type=_port, default=6053, help="0 takes a free one (default: 6053)")
     parser.add_argument("--key", help="the encryption key to use, in base64 (default: a new one)")
     parser.add_argument("--name", default="blupow-demo", help="the node's name (default: blupow-demo)")
     parser.add_argument("--loopback", action="store_true", help="listen and announce on this machine alone")
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    port = int(text)  # argparse reports the ValueError
+    if not 0 <= port <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_MAX_PORT}")
+    return port
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +106,10 @@ async def _demo(args: argparse.Namespace, folder: Path) -> None:
         )
         proxy = Proxy(config, around)
         shown_key = None if key is None else encode_key(key)
-        await proxy.start()
+        try:
+            await proxy.start()
+        except OSError as error:
+            raise ProxyError(f"{taken_port(args.port, error)}: choose another --port") from error
         serving = asyncio.create_task(proxy.serve())
         try:
             _say(f"Finding the simulated units; listening on port {proxy.server.port} ...")

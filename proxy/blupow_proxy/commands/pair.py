@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         print(errors, file=sys.stderr)
         return os.EX_CONFIG
     try:
-        storage = Storage(args.state_dir or default_folder(args.file.stem))
+        storage = Storage(args.state_dir or default_folder(config.esphome.name))
     except ProxyError as error:
         return _complain(str(error), os.EX_CONFIG)
     code = _precluded(config, args.file) or _unreachable(storage)

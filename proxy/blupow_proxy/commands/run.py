@@ -47,10 +47,12 @@ def run(args: argparse.Namespace) -> int:
         return os.EX_CONFIG
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
+    if not config.renogy:
+        logging.getLogger(__name__).warning("No units to read: list them under `renogy:` in %s", args.file)
     if secrets_exposed(args.file):
         logging.getLogger(__name__).warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
     try:
-        folder = args.state_dir or default_folder(args.file.stem)
+        folder = args.state_dir or default_folder(config.esphome.name)
     except ProxyError as error:
         print(f"blupow-proxy run: {error}", file=sys.stderr)
         return os.EX_CONFIG
@@ -59,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
         # a new process: nothing of what went wrong in this one is left
         os.execv(sys.executable, [sys.executable, "-m", "blupow_proxy", *sys.argv[1:]])  # noqa: S606
     return code
+
+
+def taken_port(port: int | str, error: OSError) -> str:
+    """Return why nothing can listen on ``port``; asyncio's own words name it, secret or not."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"can't listen on port {port}: {reason}. Another proxy or ESPHome device may use it"
 
 
 async def _serve(config: ProxyConfig, folder: Path) -> tuple[bool, int]:
@@ -71,13 +79,7 @@ async def _serve(config: ProxyConfig, folder: Path) -> tuple[bool, int]:
     try:
         await proxy.start()
     except OSError as error:
-        # asyncio's own words name the port
-        reason = os.strerror(error.errno) if error.errno else str(error)
         port = HIDDEN if ("api", "port") in config.secret_paths else config.api.port
-        print(
-            f"blupow-proxy: can't listen on port {port}: {reason}. "
-            f"Another proxy or ESPHome device may use it: choose another `api: port:`",
-            file=sys.stderr,
-        )
+        print(f"blupow-proxy run: {taken_port(port, error)}: choose another `api: port:`", file=sys.stderr)
         return False, os.EX_CONFIG
     return await proxy.serve() is Outcome.RESTART, os.EX_OK

@@ -176,6 +176,8 @@ async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:
         console.print(render(watcher.table(), cut=False))
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        # from here on stderr is rich's: what is logged stands above the table and does not break it
+        logging.basicConfig(format="%(levelname).1s %(name)s: %(message)s", level=logging.WARNING, force=True)
         while True:
             note = "Ctrl-C ends" if watcher.connected or watcher.failure is None else str(watcher.failure)
             live.update(render(watcher.table(), note=note), refresh=True)

@@ -111,7 +111,8 @@ class Poller[Link: UnitLink]:
             await self._pause(now() + delay_s(self._failures))
 
     async def _stay_away(self, until: float) -> None:
-        self._down("released: the phone app may connect now")
+        for unit in self.units:
+            unit.linked(None, "released: the phone app may connect now")
         await self._pause(until)
         if self._released_until == until and now() >= until:
             self.release(released=False)

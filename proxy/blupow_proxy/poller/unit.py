@@ -1,5 +1,6 @@
 """One Renogy unit: what is known of it, what it reads now, and how well its link does."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ SLOW_FRESH_S: Final = 900.0  # three slow periods
 NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
 DAILY_GAP_S: Final = 600.0  # for longer without a credible total, the new one is believed: a day may have ended unseen
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class Unit:
     _requests: deque[bool] = field(default_factory=lambda: deque(maxlen=QUALITY_REQUESTS))
     _next_expiry: float = inf
     _daily: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _complaint: str | None = ""  # what the log says last: None while all is well, "" at the start
 
     @property
     def link_quality(self) -> int | None:
@@ -108,6 +112,9 @@ class Unit:
         for key, value in readings.items():
             self._readings[key] = _Reading(None if self._is_glitch(key, value, now) else value, now + fresh_s)
         self._next_expiry = min(self._next_expiry, now + fresh_s)
+        if self._complaint is not None:
+            self._complaint = None
+            _LOGGER.info("%s: connected", self.spec.name)
         self.connected = True
         self.status = "connected"
         self.last_reading = self.wall_clock()
@@ -132,6 +139,9 @@ class Unit:
     def down(self, status: str) -> None:
         """Note that there is no link, and why; what was read is shown until it is stale."""
         self.linked(None, status)
+        if status != self._complaint:
+            self._complaint = status
+            _LOGGER.warning("%s: %s", self.spec.name, status)
 
     def expire(self, now: float) -> None:
         """Stop showing what is stale at ``now``."""

@@ -58,7 +58,7 @@ class Day:
         self.load_peak_a = max(self.load_peak_a, world.load_a)
         self.load_peak_w = max(self.load_peak_w, world.load_w)
         self.charger_peak_a = max(self.charger_peak_a, world.charger_a)
-        self.charger_peak_w = max(self.charger_peak_w, world.charger_w)
+        self.charger_peak_w = max(self.charger_peak_w, world.charger_in_w)
 
 
 @dataclass(slots=True)
@@ -125,10 +125,14 @@ class World:
         return round(_CHARGER_PEAK_W * self.sun * self.appetite / 18.5, 2)
 
     @property
+    def charger_in_w(self) -> float:
+        """Watts into the DC-DC charger."""
+        return 13.8 * self.alternator_a + 18.5 * self.charger_solar_a
+
+    @property
     def charger_a(self) -> float:
         """Amperes from the DC-DC charger into the battery."""
-        watts = (13.8 * self.alternator_a + 18.5 * self.charger_solar_a) * _EFFICIENCY
-        return round(watts / self.battery_v, 2)
+        return round(self.charger_in_w * _EFFICIENCY / self.battery_v, 2)
 
     @property
     def charger_w(self) -> float:
@@ -139,6 +143,11 @@ class World:
     def inverter_w(self) -> float:
         """Watts of the AC load: a base, and what comes and goes over the hours."""
         return float(round(_BASE_LOAD_W + _SWING_W * (1 + sin(2 * pi * self.clock_s / _SWING_S))))
+
+    @property
+    def inverter_va(self) -> float:
+        """Volt-amperes of the AC load."""
+        return float(round(self.inverter_w * 1.05))
 
     @property
     def inverter_a(self) -> float:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,22 @@ def test_no_hexadecimal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def _cells() -> str:
     return str(next(v for v in READS if v["id"] == "bat-cells17")["response_hex"])
+
+
+def test_registers_of_another_family_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    read = ["--request", "ff0301000022d1f1", "--response", READS[0]["response_hex"]]
+    assert main(["decode", "--family", "battery", *read]) == 65
+    assert capsys.readouterr().err == (
+        "blupow-proxy decode: a battery has no known registers there: is the family right?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "words"), [("| true", 0, ""), ("> /dev/full", 74, "can't write: No space left on device")]
+)
+def test_output_that_goes_nowhere(target: str, code: int, words: str) -> None:
+    command = f"{sys.executable} -m blupow_proxy version {target}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

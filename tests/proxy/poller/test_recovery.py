@@ -1,6 +1,7 @@
 """Never stuck: what breaks comes back by itself, soon, and at the cost of nobody else."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -255,5 +256,23 @@ def test_an_adapter_that_has_heard_the_device_works(in_virtual_time, bench) -> N
             b.air.error = LinkLostError(b.air.unit.address, "connect failed")
             await b.wait(10)
             assert b.adapter[-1] is None
+
+    in_virtual_time(main())
+
+
+def test_the_log_tells_each_trouble_once_and_its_end(in_virtual_time, bench, caplog) -> None:
+    async def main() -> None:
+        with caplog.at_level(logging.INFO, "blupow_proxy.poller"):
+            async with bench(demo_units()[CONTROLLER]) as b:
+                await b.wait(10)
+                b.air.unit.faults.silent = True
+                await b.wait(600)
+                b.air.unit.faults.silent = False
+                await b.wait(120)
+                told = [record.getMessage() for record in caplog.records]
+                assert told[0] == "One: connected"
+                assert told[-1] == "One: connected"
+                assert "One: no valid reply to 4 requests in a row" in told
+                assert len(told) <= 5
 
     in_virtual_time(main())
