@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from blupow_proxy.errors import FrameError
@@ -84,7 +85,7 @@ class SimulatedUnit:
         frame = bytearray(110)
         frame[:8] = bytes.fromhex("4257011901001630")
         for offset, item in (
-            (8, b"\xa0\x26\x11\x24"),
+            (8, b"\xa0" + bytes.fromhex(f"{datetime.now(UTC):%y%m%d}")),
             (12, b"\xa1" + bytes.fromhex(f"{int(world.hour):02d}{int(world.hour * 60) % 60:02d}00")),
             (20, b"\xa4" + round(world.battery_a * 1000).to_bytes(3, signed=True)),
             (24, b"\xa6" + round(world.battery_v * 1000).to_bytes(3)),
