@@ -1,6 +1,7 @@
 """One GATT connection to one device: a request out, its response in."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -130,13 +131,13 @@ class Link:
             sent_at = time.monotonic()
             self.raw_frames.append(RawFrame(sent_at, True, frame))
             await self._send(client, write, frame)
-            await asyncio.wait([reply], timeout=timeout_s)
-            if reply.done():
-                return reply.result()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    return await reply
         finally:
             self._parser.cancel()
             self._exchange = None
-            if reply.done():
+            if reply.done() and not reply.cancelled():
                 reply.exception()  # it may have come beside another failure
         self._unanswered.append((request, sent_at + LATE_S))
         await self._drain()

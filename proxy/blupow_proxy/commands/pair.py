@@ -8,7 +8,6 @@ from typing import Final
 
 from blupow_config import ConfigErrors, ProxyConfig, load_config
 from blupow_proxy.errors import ProxyError
-from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, forget_key, request_pairing
 from blupow_proxy.storage import Storage, default_folder
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
@@ -31,6 +30,13 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the proxy; 78 when its configuration rules it out, 69 no proxy, 77 not its user, 64 paired already."""
+    from blupow_proxy.keys import (  # noqa: PLC0415 - no other command but `run` needs what it brings
+        PROVISIONING_S,
+        FileKeyStore,
+        forget_key,
+        request_pairing,
+    )
+
     try:
         config = load_config(args.file)
     except ConfigErrors as errors:

@@ -6,8 +6,6 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as distribution_version
 from typing import Final
 
 from blupow_proxy import __version__
@@ -43,9 +41,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # noqa: PLC0415 - a megabyte that no other command needs
+
     try:
-        return distribution_version(package)
-    except PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
