@@ -9,7 +9,7 @@ from blupow_proxy.errors import BleError, LocalProtocolError, NativeApiError
 from blupow_proxy.native_api import Action, printable
 from blupow_proxy.poller import Poller, Unit
 
-REFRESH_S: Final = 30.0  # a hub's members, all their blocks; clients give up soon after
+REFRESH_S: Final = 25.0  # a hub's members, all their blocks; clients give up after 30 s
 
 REFRESH: Final = Action(name="refresh", response="optional", description="Read all values of all units now")
 CAPTURE_FRAMES: Final = Action(
@@ -39,7 +39,7 @@ async def _refresh(pollers: Sequence[Poller[Link]]) -> dict[str, Any]:
             async with asyncio.timeout(REFRESH_S):
                 await poller.refresh()
         except BleError as error:
-            return str(error)
+            return error.message
         except TimeoutError:
             return f"not done within {REFRESH_S:g} s"
         return "refreshed"

@@ -79,6 +79,7 @@ class Proxy:
         self._entities = ProxyEntities(self.node)
         self._unit_entities: dict[str, UnitEntities] = {}
         self._poller_of: dict[str, Poller[Link]] = {}
+        self._started = asyncio.Event()
         self._stop = asyncio.Event()
         self._outcome = Outcome.STOPPED
         self._relist: set[str] = set()
@@ -112,13 +113,14 @@ class Proxy:
         """Listen; OSError when the port is taken."""
         await self.server.start()
         self._announcer.port = self.server.port
+        self._started.set()
+
+    async def serve(self) -> Outcome:
+        """Read, announce and serve until ``stop``; whatever breaks down starts again. May precede ``start``."""
         self._entities.show_adapter(None)
         for unit in self.units:
             self._show(unit)
         self._note_listed()
-
-    async def serve(self) -> Outcome:
-        """Read, announce and serve until ``stop``; whatever breaks down starts again."""
         forwarder = LogForwarder(self.server.log)
         root = logging.getLogger("blupow_proxy")
         root.addHandler(forwarder)
@@ -126,7 +128,7 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 parts = [("The clock", self._tick)]
                 if self.config.zeroconf.enabled:
-                    parts.append(("The announcement", self._announcer.run))
+                    parts.append(("The announcement", self._announce))
                 parts += [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
                 tasks = [group.create_task(_supervise(name, run)) for name, run in parts]
                 await self._stop.wait()
@@ -134,6 +136,10 @@ class Proxy:
         finally:
             root.removeHandler(forwarder)
         return self._outcome
+
+    async def _announce(self) -> None:
+        await self._started.wait()
+        await self._announcer.run()
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Give the links back, tell the clients, say goodbye."""

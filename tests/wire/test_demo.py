@@ -23,7 +23,8 @@ class Demo:
             [*DEMO, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=4096
         )
         assert self.process.stderr is not None
-        self.port = int(re.search(r"port (\d+)", self.process.stderr.readline())[1])
+        assert self.process.stderr.readline() == "Finding the simulated units ...\n"
+        self.port = int(re.fullmatch(r"Listening on port (\d+)\n", self.process.stderr.readline())[1])
         self.key = self.process.stderr.readline().partition(": ")[2].strip()
 
     def stop(self, number: int = signal.SIGINT) -> tuple[float, str]:
@@ -81,8 +82,9 @@ def test_a_port_that_is_taken_is_one_line() -> None:
         command = [BIN / "blupow-proxy", "demo", "--loopback", "--port", str(running.port)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
         assert done.returncode == 69
-        assert len(done.stderr.strip().splitlines()) == 1
-        assert "in use" in done.stderr
+        progress, error = done.stderr.splitlines()
+        assert progress == "Finding the simulated units ..."
+        assert "in use" in error
     finally:
         running.stop(signal.SIGTERM)
     assert running.process.returncode == 0

@@ -106,15 +106,17 @@ async def _demo(args: argparse.Namespace, folder: Path) -> None:
         )
         proxy = Proxy(config, around)
         shown_key = None if key is None else encode_key(key)
-        try:
-            await proxy.start()
-        except OSError as error:
-            raise ProxyError(f"{taken_port(args.port, error)}: choose another --port") from error
         serving = asyncio.create_task(proxy.serve())
         try:
-            _say(f"Finding the simulated units; listening on port {proxy.server.port} ...")
+            _say("Finding the simulated units ...")
             async with asyncio.timeout(READY_S):
                 await proxy.all_listed()
+            try:
+                # only now: Home Assistant forgets what is missing in the list of a demo that it knows
+                await proxy.start()
+            except OSError as error:
+                raise ProxyError(f"{taken_port(args.port, error)}: choose another --port") from error
+            _say(f"Listening on port {proxy.server.port}")
             if args.once or args.json:
                 await show(LOOPBACK, proxy.server.port, shown_key, once=True, as_json=args.json)
             else:

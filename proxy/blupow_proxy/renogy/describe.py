@@ -10,7 +10,7 @@ from .registers import Family
 from .shown import PROBLEM_CLASS, Kind, ShownRow, shown_rows
 from .states import CHARGE_DECIMALS, CHARGE_KEY, POWER_DECIMALS, POWERS, PROBLEM_KEY
 
-_ICONS: Final = {"Ah": "mdi:car-battery", "d": "mdi:calendar-clock", "mV/C/2V": "mdi:thermometer-lines"}
+_ICONS: Final = {"Ah": "mdi:car-battery", "d": "mdi:calendar-clock", "mV/°C/2V": "mdi:thermometer-lines"}
 _COUNT_ICON: Final = "mdi:counter"
 _TEXT_ICON: Final = "mdi:information-outline"
 _ENUM_ICON: Final = "mdi:state-machine"
