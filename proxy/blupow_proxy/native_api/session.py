@@ -204,10 +204,11 @@ class Session:
         if self._listing:
             self._list_more()
         if self._changed and not self.closing:
+            send, state_packet = framing.send, self._node.state_packet
             for entity in self._changed:
-                state = self._node.state_packet(entity)
+                state = state_packet(entity)
                 if state is not None:
-                    framing.send(*state)
+                    send(*state)
             self._changed.clear()
         output = bytes(framing.output)
         framing.output.clear()

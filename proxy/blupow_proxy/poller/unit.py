@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
-from blupow_proxy.renogy import Family, Schedule, State, Value, daily_keys, identify_model, to_states
+from blupow_proxy.renogy import Family, Schedule, State, Value, daily_keys, identify_model, problem_state, to_states
 
 FRESH_PERIODS: Final = 3  # a value older than three poll periods is not shown
 FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) and a retry of it must fit
@@ -109,8 +109,8 @@ class Unit:
 
     def update(self, readings: Mapping[str, Value], fresh_s: float, now: float) -> None:
         """Take new readings, shown for ``fresh_s`` seconds unless they are read again."""
-        for key, value in readings.items():
-            self._readings[key] = _Reading(None if self._is_glitch(key, value, now) else value, now + fresh_s)
+        believed = {key: None if self._is_glitch(key, value, now) else value for key, value in readings.items()}
+        self._readings |= {key: _Reading(value, now + fresh_s) for key, value in believed.items()}
         self._next_expiry = min(self._next_expiry, now + fresh_s)
         if self._complaint is not None:
             self._complaint = None
@@ -118,16 +118,16 @@ class Unit:
         self.connected = True
         self.status = "connected"
         self.last_reading = self.wall_clock()
-        self._show()
+        self._show(believed)
 
     def settle(self) -> None:
         """Note which states this unit has, once all that is due was read."""
         profile = self.profile
         if profile is None:
             return
-        keys = profile.keys | {key for key, state in self.states.items() if state is not None}
-        if keys != profile.keys:
-            self.profile = replace(profile, keys=keys)
+        new = {key for key, state in self.states.items() if state is not None and key not in profile.keys}
+        if new:
+            self.profile = replace(profile, keys=profile.keys | new)
             self.on_profile(self)
 
     def linked(self, rssi: int | None, status: str = "linked, finding out what it is") -> None:
@@ -151,10 +151,16 @@ class Unit:
         self._next_expiry = min((reading.expires_s for reading in self._readings.values()), default=inf)
         self._show()
 
-    def _show(self) -> None:
+    def _show(self, news: Mapping[str, Value] | None = None) -> None:
+        """Work out the states anew: of what is ``news``, or of all."""
         readings = {key: reading.value for key, reading in self._readings.items()}
         profile = self.profile
-        self.states = {} if profile is None else to_states(profile.family, readings, expected=profile.keys)
+        if profile is None:
+            self.states = {}
+        else:
+            kept = {} if news is None else self.states
+            changed = to_states(profile.family, readings if news is None else news)
+            self.states = {**kept, **changed, **problem_state(profile.family, readings, profile.keys)}
         self.on_change(self)
 
     def _is_glitch(self, key: str, value: Value, now: float) -> bool:

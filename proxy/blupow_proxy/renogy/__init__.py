@@ -17,7 +17,7 @@ from .registers import (
     register_map,
 )
 from .shown import Kind
-from .states import PROBLEM_KEY, State, to_states
+from .states import PROBLEM_KEY, State, problem_state, to_states
 from .values import EnumValue, Flags, Readings, Value, to_json
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "identify_advertisement",
     "identify_model",
     "is_plausible",
+    "problem_state",
     "register_map",
     "to_json",
     "to_states",

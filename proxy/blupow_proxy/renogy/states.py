@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from .decode import decimals
@@ -37,22 +38,16 @@ POWERS: Final[Mapping[Family, Power]] = {
 }
 
 
-def to_states(family: Family, readings: Readings, *, expected: Collection[str] = ()) -> dict[str, State]:
-    """Return what to show of ``readings``, by the keys of ``describe``; None is missing.
+def to_states(family: Family, readings: Readings) -> dict[str, State]:
+    """Return what to show of ``readings`` but for a problem, by the keys of ``describe``; None is missing.
 
-    ``expected`` are keys that the device is known to have: no problem is no news while one of them is missing.
+    What follows from several readings follows from those of one block: blocks can be given one by one.
     """
     states: dict[str, State] = {}
-    problems: list[bool | None] = []
     for shown in shown_rows(family):
         key = shown.row.key
-        value = readings.get(key)
-        if value is not None or key in readings:
-            _add(states, shown, value, readings)
-        if shown.is_problem and (value is not None or key in expected):
-            problems.append(None if value is None else _is_problem(shown, value))
-    if problems:
-        states[PROBLEM_KEY] = True if True in problems else None if None in problems else False
+        if key in readings:
+            _add(states, shown, readings[key], readings)
     if family is Family.BATTERY and "capacity" in readings:
         states[CHARGE_KEY] = _share(readings.get("remaining_capacity"), readings["capacity"])
     power = POWERS.get(family)
@@ -64,6 +59,26 @@ def to_states(family: Family, readings: Readings, *, expected: Collection[str] =
             else None
         )
     return states
+
+
+def problem_state(family: Family, readings: Readings, expected: Collection[str]) -> dict[str, State]:
+    """Return whether a device has a problem, by its key; nothing when no reading could tell.
+
+    ``expected`` are keys that the device is known to have: no problem is no news while one of them is missing.
+    """
+    problems: list[bool | None] = []
+    for shown in _problem_rows(family):
+        value = readings.get(shown.row.key)
+        if value is not None or shown.row.key in expected:
+            problems.append(None if value is None else _is_problem(shown, value))
+    if not problems:
+        return {}
+    return {PROBLEM_KEY: True if True in problems else None if None in problems else False}
+
+
+@cache
+def _problem_rows(family: Family) -> tuple[ShownRow, ...]:
+    return tuple(shown for shown in shown_rows(family) if shown.is_problem)
 
 
 def _add(states: dict[str, State], shown: ShownRow, value: Value, readings: Readings) -> None:

@@ -16,9 +16,10 @@ from blupow_proxy.renogy import (
     decode_push,
     describe,
     register_map,
-    to_states,
 )
 from blupow_proxy.renogy.decode import HISTORY_REGISTER
+from blupow_proxy.renogy.states import problem_state
+from blupow_proxy.renogy.states import to_states as states_but_problem
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data/vectors.json").read_text())["vectors"]
 READS = [vector for vector in VECTORS if vector["kind"] == "read" and vector["register"] < HISTORY_REGISTER]
@@ -50,6 +51,10 @@ UNITS_OF_CLASS = {
     "battery": {"%"},
     "duration": {"s", "min", "h", "d"},
 }
+
+
+def to_states(family: Family, readings: dict, *, expected=()) -> dict:
+    return states_but_problem(family, readings) | problem_state(family, readings, expected)
 
 
 class Everything:
