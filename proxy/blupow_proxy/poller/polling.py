@@ -170,6 +170,7 @@ class Polling:
                 member.silences = 0
                 plan.answered(block, now())
                 self._answered(member, block, data)
+                await asyncio.sleep(0)  # what was read leaves before anything else is thought of
         if plan.complete:
             unit.settle()
             if self.has_member(unit) and not unit.connected:
