@@ -1,0 +1,258 @@
+"""Adding a proxy, and what may change of it later."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import voluptuous as vol
+
+from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
+    ConfigEntryState,
+    ConfigFlow,
+    ConfigFlowResult,
+    OptionsFlowWithReload,
+)
+from homeassistant.const import CONF_HOST, CONF_PORT
+from homeassistant.core import callback
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+
+from .bluetooth import offers_bluetooth
+from .connection import ConnectionFailedError, Failure, Identified, async_identify, async_pair
+from .const import (
+    CONF_BLUETOOTH_SOURCE,
+    CONF_DEVICE_NAME,
+    CONF_NOISE_PSK,
+    CONF_PAIRED,
+    CONF_REPORT_AFTER,
+    CONF_SUBSCRIBE_LOGS,
+    DEFAULT_PORT,
+    DEFAULT_REPORT_AFTER_MIN,
+    DOMAIN,
+)
+from .coordinator import BluPowConfigEntry
+from .replacement import async_replace
+
+KEY = {
+    vol.Optional(CONF_NOISE_PSK): TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD)),
+}
+PLACE = {
+    vol.Required(CONF_HOST): str,
+    vol.Required(CONF_PORT, default=DEFAULT_PORT): cv.port,
+}
+SCHEMAS: dict[str, dict[Any, Any]] = {"user": PLACE, "key": KEY, "reconfigure": PLACE | KEY}
+
+
+class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
+    """The dialogue: wherever it starts, it goes on with whoever answers at ``_host``."""
+
+    VERSION = 1
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._host = ""
+        self._port = DEFAULT_PORT
+        self._name = ""
+        self._entry: BluPowConfigEntry | None = None  # the one that is to be changed
+        self._expected: str | None = None  # the MAC address of whoever should answer
+        self._found: Identified | None = None
+
+    @staticmethod
+    @callback
+    def async_get_options_flow(config_entry: BluPowConfigEntry) -> BluPowOptionsFlow:
+        """Return the dialogue of the options."""
+        return BluPowOptionsFlow()
+
+    # where it starts
+
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask where the proxy is."""
+        if user_input is None:
+            return self._form("user")
+        self._take_place(user_input)
+        self._name = self._host
+        return await self._async_connect("user")
+
+    async def async_step_zeroconf(self, discovery_info: ZeroconfServiceInfo) -> ConfigFlowResult:
+        """Take up what was announced."""
+        properties = discovery_info.properties
+        if not (mac := properties.get("mac")):
+            return self.async_abort(reason="no_identity")
+        self._host, self._port = discovery_info.host, discovery_info.port or DEFAULT_PORT
+        self._name = properties.get("friendly_name") or discovery_info.name.partition(".")[0]
+        self._expected = format_mac(mac)
+        known = await self.async_set_unique_id(self._expected)
+        if known is not None and known.state is ConfigEntryState.LOADED and known.runtime_data.reach.reached:
+            return self.async_abort(reason="already_configured")  # what works is left alone
+        self._abort_if_unique_id_configured(updates={CONF_HOST: self._host, CONF_PORT: self._port})
+        self.context["title_placeholders"] = {"name": self._name}
+        return self._form("discovery_confirm")
+
+    async def async_step_discovery_confirm(self, _: dict[str, Any]) -> ConfigFlowResult:
+        """Go on: the user wants to add the proxy."""
+        return await self._async_connect("discovery_confirm")
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """Find out what is wrong with the key, and ask for what puts it right."""
+        self._take_entry(self._get_reauth_entry())
+        try:
+            found = await async_identify(self.hass, self._host, self._port, "")
+        except ConnectionFailedError as error:
+            return self._form("pair" if error.failure is Failure.PAIRING_CLOSED else "key")
+        return self._form("pair" if found.waits_for_key else "plaintext")
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask where the proxy is now; without a key in the answer, the known one holds."""
+        if self._entry is None:
+            self._take_entry(self._get_reconfigure_entry())
+        assert self._entry is not None  # noqa: S101 - see above
+        if user_input is None:
+            return self._form("reconfigure")
+        self._take_place(user_input)
+        return await self._async_connect("reconfigure", _key(user_input) or self._entry.data[CONF_NOISE_PSK])
+
+    # what may be asked besides
+
+    async def async_step_key(self, user_input: dict[str, Any]) -> ConfigFlowResult:
+        """Go on with the key."""
+        return await self._async_connect("key", _key(user_input))
+
+    async def async_step_pair(self, _: dict[str, Any]) -> ConfigFlowResult:
+        """Try again to pair."""
+        return await self._async_connect("pair")
+
+    async def async_step_plaintext(self, _: dict[str, Any]) -> ConfigFlowResult:
+        """Go on without encryption."""
+        return await self._async_connect("plaintext")
+
+    async def async_step_add_anyway(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Have the proxy in the ESPHome integration and here."""
+        return await self._async_save()
+
+    async def async_step_keep_esphome(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Leave the proxy to the ESPHome integration."""
+        return self.async_abort(reason="kept_in_esphome")
+
+    async def async_step_replace_proxy(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let another proxy take the place of the one that is configured, whose history it goes on with."""
+        return await self._async_save()
+
+    # how it goes on
+
+    async def _async_connect(self, step: str, key: str = "") -> ConfigFlowResult:
+        """Go on with whoever answers; ask for what is missing, or show ``step`` again with what went wrong."""
+        try:
+            found = await async_identify(self.hass, self._host, self._port, key)
+        except ConnectionFailedError as error:
+            match error.failure:
+                case Failure.KEY_NEEDED if step != "key":
+                    return self._form("key")
+                case Failure.NO_ENCRYPTION:
+                    return self._form("plaintext")
+                case Failure.PAIRING_CLOSED:
+                    return self._form("pair", Failure.PAIRING_CLOSED)
+                case failure:
+                    return self._form(step, failure)
+        self._found = found
+        if self._expected not in (None, found.mac):
+            if self.source != SOURCE_RECONFIGURE:
+                return self._form(step, Failure.ANOTHER_PROXY)
+            if self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac) is not None:
+                return self._form(step, Failure.OTHER_ENTRY)
+            return self.async_show_menu(
+                step_id="replace",
+                menu_options=["replace_proxy", "reconfigure"],
+                description_placeholders={**self._texts, "found": found.title},
+            )
+        if self._entry is None:
+            self._name = found.title
+            await self.async_set_unique_id(found.mac, raise_on_progress=False)
+            self._abort_if_unique_id_configured(updates=self._data(found))
+            if self.hass.config_entries.async_entry_for_domain_unique_id("esphome", found.mac) is not None:
+                return self.async_show_menu(
+                    step_id="esphome_configured",
+                    menu_options=["add_anyway", "keep_esphome"],
+                    description_placeholders=self._texts,
+                )
+        return await self._async_save()
+
+    async def _async_save(self) -> ConfigFlowResult:
+        """Pair with the proxy if it waits for that, and make or change the entry."""
+        found = self._found
+        assert found is not None  # noqa: S101 - somebody has answered before
+        if found.waits_for_key:
+            try:
+                found = await async_pair(self.hass, self._host, self._port)
+            except ConnectionFailedError as error:
+                return self._form("pair", error.failure)
+        if self._entry is None:
+            return self.async_create_entry(title=found.title, data=self._data(found))
+        if found.mac != self._entry.unique_id:
+            async_replace(self.hass, self._entry, found.mac)
+        return self.async_update_reload_and_abort(self._entry, unique_id=found.mac, data_updates=self._data(found))
+
+    def _data(self, found: Identified) -> dict[str, Any]:
+        """Return what an entry has to know; the key is not known of a proxy that is not paired yet."""
+        place = {CONF_HOST: self._host, CONF_PORT: self._port, CONF_DEVICE_NAME: found.info.name}
+        if found.waits_for_key:
+            return place
+        kept = self._entry is not None and found.key == self._entry.data[CONF_NOISE_PSK]
+        paired = self._entry.data[CONF_PAIRED] if self._entry is not None and kept else found.paired
+        return place | {CONF_NOISE_PSK: found.key, CONF_PAIRED: paired}
+
+    def _form(self, step: str, failure: Failure | None = None) -> ConfigFlowResult:
+        """Show the form of ``step``, with what went wrong."""
+        place = {CONF_HOST: self._host or vol.UNDEFINED, CONF_PORT: self._port}
+        return self.async_show_form(
+            step_id=step,
+            data_schema=self.add_suggested_values_to_schema(vol.Schema(SCHEMAS.get(step, {})), place),
+            errors={} if failure is None else {"base": failure},
+            description_placeholders=self._texts,
+        )
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        return {"name": self._name, "host": self._host, "port": str(self._port)}
+
+    def _take_place(self, user_input: Mapping[str, Any]) -> None:
+        self._host, self._port = user_input[CONF_HOST].strip(), user_input[CONF_PORT]
+
+    def _take_entry(self, entry: BluPowConfigEntry) -> None:
+        self._entry, self._expected, self._name = entry, entry.unique_id, entry.title
+        self._take_place(entry.data)
+
+
+def _key(user_input: Mapping[str, Any]) -> str:
+    key: str = user_input.get(CONF_NOISE_PSK, "")
+    return key.strip()
+
+
+class BluPowOptionsFlow(OptionsFlowWithReload):
+    """The dialogue of the options."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the options."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        entry: BluPowConfigEntry = self.config_entry
+        schema: dict[Any, Any] = {
+            vol.Required(CONF_REPORT_AFTER, default=DEFAULT_REPORT_AFTER_MIN): NumberSelector(
+                NumberSelectorConfig(min=0, max=1440, mode=NumberSelectorMode.BOX, unit_of_measurement="min")
+            ),
+            vol.Required(CONF_SUBSCRIBE_LOGS, default=False): bool,
+        }
+        listing = entry.runtime_data.listing if entry.state is ConfigEntryState.LOADED else None
+        if CONF_BLUETOOTH_SOURCE in entry.options or (listing is not None and offers_bluetooth(listing.device_info)):
+            schema[vol.Required(CONF_BLUETOOTH_SOURCE, default=True)] = bool
+        return self.async_show_form(
+            step_id="init", data_schema=self.add_suggested_values_to_schema(vol.Schema(schema), entry.options)
+        )

@@ -1,0 +1,157 @@
+"""One short conversation with a proxy: who it is, and pairing with it."""
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, replace
+from enum import StrEnum
+import secrets
+from typing import Final
+
+from aioesphomeapi import (
+    APIClient,
+    APIConnectionError,
+    DeviceInfo,
+    EncryptionPlaintextAPIError,
+    InvalidEncryptionKeyAPIError,
+    RequiresEncryptionAPIError,
+)
+
+from homeassistant.components import zeroconf
+from homeassistant.const import __version__
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.device_registry import format_mac
+
+from .const import LOGGER, PROJECT
+
+CLIENT_INFO: Final = f"BluPow companion (Home Assistant {__version__})"  # the proxy knows the companion by its start
+KEY_BYTES: Final = 32
+ZERO_KEY: Final = b64encode(bytes(KEY_BYTES)).decode()  # what pairing is done under; it authenticates nobody
+
+
+class Failure(StrEnum):
+    """Why a proxy could not be talked to; the value is the key of its text."""
+
+    CANNOT_CONNECT = "cannot_connect"
+    INVALID_KEY = "invalid_key"
+    KEY_NEEDED = "key_needed"
+    WRONG_KEY = "wrong_key"
+    NO_ENCRYPTION = "no_encryption"
+    PAIRING_CLOSED = "pairing_closed"
+    PAIRING_FAILED = "pairing_failed"
+    ANOTHER_PROXY = "another_proxy"
+    OTHER_ENTRY = "other_entry"
+    NOT_BLUPOW = "not_blupow"
+
+
+class ConnectionFailedError(Exception):
+    """A conversation with a proxy failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Carry the reason."""
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """A proxy that has answered; ``key`` is what it is talked to with, empty without encryption."""
+
+    info: DeviceInfo
+    key: str
+    paired: bool = False
+
+    @property
+    def mac(self) -> str:
+        """Its identity."""
+        return format_mac(self.info.mac_address)
+
+    @property
+    def waits_for_key(self) -> bool:
+        """Whether it is to be paired first."""
+        return not self.key and self.info.api_encryption_provisionable
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return self.info.friendly_name or self.info.name
+
+
+async def async_client(hass: HomeAssistant, host: str, port: int, key: str, mac: str | None = None) -> APIClient:
+    """Return a client that is not connected yet; with a key it talks to nobody but the proxy with this ``mac``."""
+    return APIClient(
+        host,
+        port,
+        client_info=CLIENT_INFO,
+        zeroconf_instance=await zeroconf.async_get_instance(hass),
+        noise_psk=key or None,
+        expected_mac=mac.replace(":", "") if mac else None,
+        timezone=hass.config.time_zone,
+    )
+
+
+def is_key(text: str) -> bool:
+    """Whether ``text`` is a key in base64, and not the one of pairing."""
+    try:
+        return len(b64decode(text, validate=True)) == KEY_BYTES and text != ZERO_KEY
+    except ValueError:
+        return False
+
+
+async def async_identify(hass: HomeAssistant, host: str, port: int, key: str) -> Identified:
+    """Return who answers, and change nothing; ConnectionFailedError."""
+    if key and not is_key(key):
+        raise ConnectionFailedError(Failure.INVALID_KEY)
+    client = await async_client(hass, host, port, key)
+    greeted = False
+    try:
+        await client.connect(login=True)
+        greeted = True
+        info = await client.device_info()
+    except APIConnectionError as error:
+        LOGGER.debug("No conversation with %s: %s", host, error)
+        # a proxy that nobody has paired in time says hello, and goodbye
+        raise ConnectionFailedError(Failure.PAIRING_CLOSED if greeted and not key else failure_of(error)) from error
+    finally:
+        await client.disconnect(force=True)
+    if not info.project_name.startswith(PROJECT):
+        raise ConnectionFailedError(Failure.NOT_BLUPOW)
+    return Identified(info=info, key=key)
+
+
+async def async_pair(hass: HomeAssistant, host: str, port: int) -> Identified:
+    """Set a new key on a proxy that waits for one, and return who answers to it; ConnectionFailedError."""
+    key = b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    client = await async_client(hass, host, port, ZERO_KEY)
+    try:
+        await client.connect(login=True)
+        accepted = await client.noise_encryption_set_key(key.encode())
+    except APIConnectionError as error:
+        LOGGER.debug("Pairing with %s failed: %s", host, error)
+        raise ConnectionFailedError(Failure.PAIRING_FAILED) from error
+    finally:
+        await client.disconnect(force=True)
+    if not accepted:
+        raise ConnectionFailedError(Failure.PAIRING_FAILED)
+    return replace(await async_identify(hass, host, port, key), paired=True)
+
+
+async def async_forget_key(hass: HomeAssistant, host: str, port: int, key: str) -> None:
+    """Make the proxy forget the key that pairing has set, so that it can be paired again; APIConnectionError."""
+    client = await async_client(hass, host, port, key)
+    try:
+        await client.connect(login=True)
+        await client.noise_encryption_set_key(b"")
+    finally:
+        await client.disconnect(force=True)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return why a client could not connect."""
+    match error:
+        case RequiresEncryptionAPIError():
+            return Failure.KEY_NEEDED
+        case InvalidEncryptionKeyAPIError():
+            return Failure.WRONG_KEY
+        case EncryptionPlaintextAPIError():
+            return Failure.NO_ENCRYPTION
+        case _:
+            return Failure.CANNOT_CONNECT

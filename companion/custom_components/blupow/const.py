@@ -1,0 +1,55 @@
+"""Names that more than one module needs, and the ones that the proxy and the companion share."""
+
+import logging
+from typing import Final
+
+from homeassistant.const import Platform
+
+DOMAIN: Final = "blupow"
+LOGGER: Final = logging.getLogger(__package__)
+
+PLATFORMS: Final = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+    Platform.TEXT,
+    Platform.UPDATE,
+)
+
+CONF_NOISE_PSK: Final = "noise_psk"
+CONF_DEVICE_NAME: Final = "device_name"
+CONF_PAIRED: Final = "paired"  # whether the key was set by the companion, so that it may be taken back
+
+CONF_BLUETOOTH_SOURCE: Final = "bluetooth_source"
+CONF_REPORT_AFTER: Final = "report_after"
+CONF_SUBSCRIBE_LOGS: Final = "subscribe_logs"
+
+DEFAULT_PORT: Final = 6053  # ESPHome's
+DEFAULT_REPORT_AFTER_MIN: Final = 10  # longer than the proxy needs to come back from anything but an absent device
+
+PROJECT: Final = "blupow."  # how the project name of everything that speaks our vocabulary starts
+MIN_PROXY_VERSION: Final = "0.1.0"
+NEXT_PROXY_VERSION: Final = "1.0.0"  # the first one that may speak another vocabulary
+MANUFACTURER: Final = "Renogy"  # of the units; the proxy says its own
+
+# Object ids on the wire. Those of a unit's link say how it is reached, and hold while it is not.
+LINK: Final = "link"
+LINK_STATUS: Final = "link_status"
+RELEASE_LINK: Final = "release_link"
+LINK_ENTITIES: Final = frozenset(
+    {LINK, LINK_STATUS, "signal_strength", "link_quality", "last_reading", "failed_requests", RELEASE_LINK}
+)
+ADAPTER_PROBLEM: Final = "bluetooth_adapter"
+ADAPTER_STATUS: Final = "bluetooth_adapter_status"
+CLOCK_PROBLEM: Final = "clock"
+BATTERY_POWER: Final = "battery_power"
+HELD_BY_ANOTHER: Final = "held by another central"  # in a link status: it may be the phone app
+# What says who a unit is; of the versions the first that it has.
+MODEL: Final = "model"
+SERIAL_NUMBER: Final = "serial_number"
+SOFTWARE_VERSIONS: Final = ("firmware_version", "software_version")
+HARDWARE_VERSION: Final = "hardware_version"

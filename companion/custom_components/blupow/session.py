@@ -1,0 +1,185 @@
+"""The connection to one proxy, kept for as long as the entry is loaded."""
+
+import asyncio
+from typing import Any, Final, Protocol
+
+from aioesphomeapi import (
+    APIClient,
+    APIConnectionError,
+    BadMACAddressAPIError,
+    DeviceInfo,
+    EntityInfo,
+    EntityState,
+    LogLevel,
+    ReconnectLogic,
+    UserService,
+)
+
+from homeassistant.components import zeroconf
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
+from homeassistant.const import CONF_HOST, CONF_PORT
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
+from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.event import async_call_later
+
+from .connection import Failure, async_client, failure_of
+from .const import CONF_DEVICE_NAME, CONF_NOISE_PSK, CONF_SUBSCRIBE_LOGS, DOMAIN, LOGGER
+
+FIRST_S: Final = 15.0  # the client's own limits for resolving, connecting and greeting are longer than users wait
+# The client waits up to a minute before it tries again, unless multicast DNS wakes it: a machine that comes back after
+# its cable was cut says nothing there. So we look whether the port is open, which costs next to nothing.
+PROBE_S: Final = 5.0
+PROBE_DEADLINE_S: Final = 3.0  # before the next probe is due
+KEY_FAILURES: Final = (Failure.KEY_NEEDED, Failure.WRONG_KEY, Failure.NO_ENCRYPTION)
+
+
+class SessionHandler(Protocol):
+    """Who is told what the session brings."""
+
+    async def async_listed(self, info: DeviceInfo, infos: list[EntityInfo], actions: list[UserService]) -> None:
+        """Take what the proxy lists, at the start of each connection."""
+
+    def async_state(self, state: EntityState) -> None:
+        """Take a state; it must not raise."""
+
+    def async_lost(self) -> None:
+        """Take note that the connection has ended."""
+
+    def async_failed(self, failure: Failure, answered: str | None) -> None:
+        """Take note that there is no connection, and of the MAC address of whoever answered, if it is another's."""
+
+
+class Session:
+    """Connects, and connects again; tells ``handler`` what comes of it."""
+
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry[Any], client: APIClient, handler: SessionHandler
+    ) -> None:
+        """Use ``client``, which nobody else connects."""
+        self.client = client
+        self.connections = 0
+        self.last_error: str | None = None
+        self._hass = hass
+        self._entry = entry
+        self._handler = handler
+        self._logic: ReconnectLogic | None = None
+        self._first: asyncio.Future[None] = hass.loop.create_future()
+        self._connected = False
+        self._probe_helps = True
+        self._cancel_probe: CALLBACK_TYPE | None = None
+
+    @classmethod
+    async def async_create(cls, hass: HomeAssistant, entry: ConfigEntry[Any], handler: SessionHandler) -> Session:
+        """Return a session for the proxy that ``entry`` describes."""
+        data = entry.data
+        client = await async_client(hass, data[CONF_HOST], data[CONF_PORT], data[CONF_NOISE_PSK], entry.unique_id)
+        return cls(hass, entry, client, handler)
+
+    async def async_start(self) -> None:
+        """Connect in the background."""
+        self._logic = ReconnectLogic(
+            client=self.client,
+            on_connect=self._async_connected,
+            on_disconnect=self._async_disconnected,
+            zeroconf_instance=await zeroconf.async_get_instance(self._hass),
+            name=self._entry.data[CONF_DEVICE_NAME],  # by which multicast DNS tells that it is back
+            on_connect_error=self._async_connect_error,
+        )
+        await self._logic.start()
+        self._probe_later()
+
+    async def async_first_connection(self) -> None:
+        """Wait until the proxy was listed once; ConfigEntryAuthFailed or ConfigEntryNotReady when that fails."""
+        try:
+            async with asyncio.timeout(FIRST_S):
+                await asyncio.shield(self._first)
+        except TimeoutError as error:
+            raise self._not_ready(Failure.CANNOT_CONNECT) from error
+
+    async def async_stop(self) -> None:
+        """End the connection for good."""
+        if self._cancel_probe is not None:
+            self._cancel_probe()
+            self._cancel_probe = None
+        if self._logic is not None:
+            await self._logic.stop()
+        await self.client.disconnect()
+        self._first.cancel()
+
+    async def _async_connected(self) -> None:
+        try:
+            info, infos, actions = await self.client.device_info_and_list_entities()
+            if format_mac(info.mac_address) != self._entry.unique_id:  # only plaintext gets this far
+                self._failed(Failure.ANOTHER_PROXY, format_mac(info.mac_address))
+                await self.client.disconnect()
+                return
+            await self._handler.async_listed(info, infos, actions)
+            self._connected = self._probe_helps = True
+            self.connections += 1
+            self.client.subscribe_states(self._handler.async_state)
+            if self._entry.options.get(CONF_SUBSCRIBE_LOGS):
+                self.client.subscribe_logs(self._log, log_level=LogLevel.LOG_LEVEL_INFO)
+        except APIConnectionError as error:
+            LOGGER.debug("%s: the connection ended while it began: %s", self._entry.title, error)
+            await self.client.disconnect()
+            return
+        if not self._first.done():
+            self._first.set_result(None)
+        # the key was wrong, and somebody has put it right on the proxy
+        for flow in list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH})):
+            self._hass.config_entries.flow.async_abort(flow["flow_id"])
+
+    async def _async_disconnected(self, expected_disconnect: bool) -> None:
+        self._connected = False
+        self._handler.async_lost()
+        self._probe_later()
+
+    async def _async_connect_error(self, error: Exception) -> None:
+        self.last_error = f"{type(error).__name__}: {error}"
+        answered = format_mac(error.received_mac) if isinstance(error, BadMACAddressAPIError) else None
+        self._failed(Failure.ANOTHER_PROXY if answered else failure_of(error), answered)
+
+    def _failed(self, failure: Failure, answered: str | None = None) -> None:
+        self._handler.async_failed(failure, answered)
+        if not self._first.done():
+            self._first.set_exception(self._not_ready(failure))
+            self._first.exception()  # nobody may be waiting
+        elif failure in KEY_FAILURES:
+            # the client goes on trying, once a minute: the key may be put right on the proxy
+            self._entry.async_start_reauth(self._hass)
+
+    def _not_ready(self, failure: Failure) -> ConfigEntryNotReady | ConfigEntryAuthFailed:
+        kind = ConfigEntryAuthFailed if failure in KEY_FAILURES else ConfigEntryNotReady
+        placeholders = {"host": self._entry.data[CONF_HOST], "port": str(self._entry.data[CONF_PORT])}
+        return kind(translation_domain=DOMAIN, translation_key=failure, translation_placeholders=placeholders)
+
+    @callback
+    def _probe_later(self) -> None:
+        if self._cancel_probe is None and self._logic is not None:
+            self._cancel_probe = async_call_later(self._hass, PROBE_S, self._async_probe)
+
+    async def _async_probe(self, _: Any) -> None:
+        """Connect at once when the port is open again."""
+        self._cancel_probe = None
+        if self._connected:
+            return
+        if self._probe_helps and await _async_is_open(self._entry.data[CONF_HOST], self._entry.data[CONF_PORT]):
+            self._probe_helps = False  # whatever hinders it now, trying more often is no remedy
+            if self._logic is not None and not self._connected:
+                await self._logic.start()
+        self._probe_later()
+
+    @callback
+    def _log(self, message: Any) -> None:
+        LOGGER.info("%s: %s", self._entry.title, message.message.decode("utf-8", "backslashreplace").strip())
+
+
+async def _async_is_open(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_DEADLINE_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError, TimeoutError:
+        return False
+    writer.close()
+    return True
