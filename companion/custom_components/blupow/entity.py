@@ -8,7 +8,7 @@ from aioesphomeapi import APIConnectionError, EntityInfo, EntityState
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
@@ -34,16 +34,15 @@ class BluPowEntity[InfoT: EntityInfo, StateT: EntityState](Entity):
         self._has_state = type(info) not in STATE_OF  # a button has none to wait for
         self._info = info
         key, placeholders = translation_key(info.object_id)
-        icons = coordinator.vocabulary.icons.get(PLATFORM_OF[type(info)], {})
-        self.entity_description = EntityDescription(
-            key=info.object_id,
-            name=info.name,  # for which there may be no translation
-            icon=None if key in icons else info.icon or None,
-            translation_key=key,
-            entity_category=CATEGORY_OF.get(info.entity_category),
-            entity_registry_enabled_default=not info.disabled_by_default,
-        )
+        self._attr_translation_key = key
         self._attr_translation_placeholders = placeholders
+        text = PLATFORM_OF[type(info)], key
+        if text not in coordinator.vocabulary.names:
+            self._attr_name = info.name
+        if text not in coordinator.vocabulary.icons:
+            self._attr_icon = info.icon or None
+        self._attr_entity_category = CATEGORY_OF.get(info.entity_category)
+        self._attr_entity_registry_enabled_default = not info.disabled_by_default
         self._describe(info)
 
     @property

@@ -58,7 +58,7 @@ class BluPowSensor(BluPowEntity[SensorInfo, SensorState], SensorEntity):
 
     def _describe(self, info: SensorInfo) -> None:
         self._attr_device_class = try_parse_enum(SensorDeviceClass, info.device_class)
-        self._attr_entity_category = _category(self.entity_description.entity_category)
+        self._attr_entity_category = _category(self._attr_entity_category)
         self._attr_force_update = info.force_update
         self._attr_native_unit_of_measurement = info.unit_of_measurement or None
         self._attr_state_class = STATE_CLASS_OF.get(info.state_class)
@@ -76,8 +76,8 @@ class BluPowTextSensor(BluPowEntity[TextSensorInfo, TextSensorState], SensorEnti
 
     def _describe(self, info: TextSensorInfo) -> None:
         self._attr_device_class = try_parse_enum(SensorDeviceClass, info.device_class)
-        self._attr_entity_category = _category(self.entity_description.entity_category)
-        states = self.coordinator.vocabulary.states.get(self.entity_description.translation_key or "")
+        self._attr_entity_category = _category(self._attr_entity_category)
+        states = self.coordinator.vocabulary.states.get(self._attr_translation_key or "")
         if states and self._attr_device_class is None:
             self._attr_device_class = SensorDeviceClass.ENUM
             self._attr_options = list(states)

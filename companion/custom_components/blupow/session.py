@@ -102,8 +102,9 @@ class Session:
         if self._cancel_probe is not None:
             self._cancel_probe()
             self._cancel_probe = None
-        if self._logic is not None:
-            await self._logic.stop()
+        logic, self._logic = self._logic, None
+        if logic is not None:
+            await logic.stop()
         await self.client.disconnect()
         self._first.cancel()
 
@@ -132,8 +133,9 @@ class Session:
 
     async def _async_disconnected(self, expected_disconnect: bool) -> None:
         self._connected = False
-        self._handler.async_lost()
-        self._probe_later()
+        if self._logic is not None:
+            self._handler.async_lost()
+            self._probe_later()
 
     async def _async_connect_error(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
