@@ -39,8 +39,10 @@ MATCH_S = 0.02  # a callback later than this is of something else; many a reply 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import client  # noqa: E402 - both are beside this script
+import client  # noqa: E402 - all are beside this script
 import host  # noqa: E402
+
+import companion  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,20 @@ class Effort:
     starts: int = 5
     fragments_s: float = 30.0
     load_s: float = 30.0
+    home_assistant_rounds: int = 3
+    home_assistant_s: float = 20.0
 
 
-QUICK = Effort(connects=25, rounds=1, segment_s=1.0, starts=2, fragments_s=12.0, load_s=8.0)
+QUICK = Effort(
+    connects=25,
+    rounds=1,
+    segment_s=1.0,
+    starts=2,
+    fragments_s=12.0,
+    load_s=8.0,
+    home_assistant_rounds=1,
+    home_assistant_s=8.0,
+)
 
 
 @dataclass
@@ -344,6 +357,26 @@ async def load_rows(report: Report, effort: Effort) -> None:
     )
 
 
+def companion_rows(report: Report, effort: Effort) -> None:
+    """The companion in a real Home Assistant, beside the ESPHome integration on the same proxies."""
+    try:
+        measured = companion.compare(effort.home_assistant_rounds, effort.home_assistant_s)
+    except companion.UnavailableError as error:
+        report.add("in Home Assistant", f"not measured: {error}", met=False)
+        return
+    ours, theirs = measured.companion, measured.esphome
+    for name, figure, at_most in (("p50", "p50_ms", 2.0), ("p99", "p99_ms", 20.0)):
+        report.bounded(
+            f"publish to Home Assistant's state write {name}", ours[figure], "ms", at_most, f"{theirs[figure]:.2f} ms"
+        )
+    report.bounded(
+        f"one proxy with {companion.SENSORS} entities set up", ours["setup_s"], "s", 1.0, f"{theirs['setup_s']:.2f} s"
+    )
+    load = f"{companion.PROXIES} proxies x {companion.SENSORS} entities at 1 Hz, CPU in Home Assistant"
+    report.bounded(load, 100 * ours["cores"], "% of a core", 25.0)
+    report.compared("the same", 100 * ours["cores"], 100 * theirs["cores"], "% of a core", 1.0)
+
+
 async def measure(effort: Effort, reference: bool, console: Console) -> Report:
     report = Report()
     for kind, at_most_us in (("plain", 4.0), ("noise", 5.0)):
@@ -355,6 +388,8 @@ async def measure(effort: Effort, reference: bool, console: Console) -> Report:
     console.print("bench: simulated units ...")
     await live_rows(report, effort)
     await load_rows(report, effort)
+    console.print("bench: Home Assistant ...")
+    companion_rows(report, effort)
     return report
 
 
