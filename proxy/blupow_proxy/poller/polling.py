@@ -39,7 +39,7 @@ from blupow_proxy.renogy import (
 from .identification import identify
 from .orders import Orders, Write
 from .plan import Plan
-from .unit import Profile, Unit, fresh_s
+from .unit import UNREADABLE, Profile, Unit, fresh_s
 
 MAX_SILENCES: Final = 3  # more in a row, and the link is no link
 MAX_STRANGE: Final = 3  # failed identifications, and what was known of a unit is no longer believed
@@ -174,7 +174,7 @@ class Polling:
         if plan.complete:
             unit.settle()
             if self.has_member(unit) and not unit.connected:
-                unit.linked(self._link.rssi, "answers, but with no readings that can be shown")
+                unit.linked(self._link.rssi, UNREADABLE)
             if all(member.plan.complete for member in self._members.values()):
                 self._orders.refreshed()
 

@@ -15,6 +15,7 @@ FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) a
 SLOW_FRESH_S: Final = 900.0  # three slow periods
 NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
 DAILY_GAP_S: Final = 600.0  # for longer without a credible total, the new one is believed: a day may have ended unseen
+UNREADABLE: Final = "answers, but with no readings that can be shown"
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
 
 _LOGGER = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Unit:
     _readings: dict[str, _Reading] = field(default_factory=dict)
     _requests: deque[bool] = field(default_factory=lambda: deque(maxlen=QUALITY_REQUESTS))
     _next_expiry: float = inf
+    _connected_until: float = inf  # without a new live reading
     _daily: dict[str, tuple[float, float]] = field(default_factory=dict)
     _complaint: str | None = ""  # what the log says last: None while all is well, "" at the start
 
@@ -112,12 +114,15 @@ class Unit:
         believed = {key: None if self._is_glitch(key, value, now) else value for key, value in readings.items()}
         self._readings |= {key: _Reading(value, now + fresh_s) for key, value in believed.items()}
         self._next_expiry = min(self._next_expiry, now + fresh_s)
-        if self._complaint is not None:
-            self._complaint = None
-            _LOGGER.info("%s: connected", self.spec.name)
-        self.connected = True
-        self.status = "connected"
-        self.last_reading = self.wall_clock()
+        if fresh_s < SLOW_FRESH_S:
+            self._connected_until = now + fresh_s
+        if now < self._connected_until:
+            if self._complaint is not None:
+                self._complaint = None
+                _LOGGER.info("%s: connected", self.spec.name)
+            self.connected = True
+            self.status = "connected"
+            self.last_reading = self.wall_clock()
         self._show(believed)
 
     def settle(self) -> None:
@@ -149,6 +154,8 @@ class Unit:
             return
         self._readings = {key: reading for key, reading in self._readings.items() if now < reading.expires_s}
         self._next_expiry = min((reading.expires_s for reading in self._readings.values()), default=inf)
+        if self.connected and now >= self._connected_until:
+            self.linked(self.rssi, UNREADABLE)
         self._show()
 
     def _show(self, news: Mapping[str, Value] | None = None) -> None:
