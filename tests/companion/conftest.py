@@ -2,12 +2,13 @@ from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
-import custom_components.blupow  # noqa: F401 - before Home Assistant's test configuration brings a package of this name
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+import custom_components.blupow  # noqa: F401 - before Home Assistant's test configuration brings a package of this name
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
 from proxies import HOST, KEY, MAC, PORT, FakeClient, FakeProxy
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 
 @pytest.fixture(autouse=True)
