@@ -1,21 +1,34 @@
 """The project's own rules: who may import whom, how large a module grows, what must stand twice."""
 
 import ast
+import contextlib
+import json
 import re
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import blupow_proxy
 from blupow_config import ApiConfig
+from blupow_proxy import app
+from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH
+from blupow_proxy.ble.failures import HELD_OR_GONE
 from blupow_proxy.client import DEFAULT_PORT as CLIENT_PORT
+from blupow_proxy.discovery import BLUPOW_TYPE
+from blupow_proxy.native_api import Node, NodeInfo, object_id_of
+from blupow_proxy.poller import Profile, Unit, UnitSpec
+from blupow_proxy.proxy_entities import ProxyEntities
+from blupow_proxy.renogy import Family, describe
 from blupow_proxy.server.listener import DEFAULT_PORT as SERVER_PORT
+from blupow_proxy.unit_entities import UnitEntities
 
 ROOT = Path(__file__).parents[1]
 PROXY = ROOT / "proxy"
 CONFIG = ROOT / "firmware_config"
+COMPANION = ROOT / "companion" / "custom_components" / "blupow"
 MODULES = sorted([*PROXY.rglob("*.py"), *CONFIG.rglob("*.py")])
 SANS_IO = ("modbus", "renogy", "native_api")
 IO_MODULES = {"asyncio", "socket", "selectors", "threading", "subprocess", "time", "os", "bleak", "zeroconf", "bumble"}
@@ -139,7 +152,52 @@ def test_what_stands_twice_is_equal() -> None:
     assert re.search(r"^## \[?([\d.]+)", changes, re.MULTILINE)[1] == blupow_proxy.__version__
 
 
+def companion_constants(module: str) -> dict[str, Any]:
+    """Return the plain constants of a companion's module, which can't be imported without Home Assistant."""
+    found: dict[str, Any] = {}
+    for node in ast.parse((COMPANION / f"{module}.py").read_text()).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            with contextlib.suppress(NameError):
+                code = compile(ast.Expression(node.value), module, "eval")
+                found[node.target.id] = eval(code, {"frozenset": frozenset}, found)  # noqa: S307 - our own code
+    return found
+
+
+class Everything:
+    """What any key is in."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def test_the_companion_speaks_the_proxys_vocabulary() -> None:
+    const = companion_constants("const")
+    node = Node(NodeInfo(name="a", friendly_name="A", mac="", model="", manufacturer="", esphome_version=""))
+    ProxyEntities(node)
+    spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09")
+    # a profile without keys: what is left are the entities of the link
+    UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER)))
+    assert {entity.object_id for entity in node.entities if entity.device_id} == const["LINK_ENTITIES"]
+    assert {const["LINK"], const["LINK_STATUS"], const["RELEASE_LINK"]} <= const["LINK_ENTITIES"]
+    own = {entity.object_id for entity in node.entities if not entity.device_id}
+    assert {const["ADAPTER_PROBLEM"], const["ADAPTER_STATUS"], const["CLOCK_PROBLEM"]} <= own
+    assert const["HELD_BY_ANOTHER"] in HELD_OR_GONE
+    assert app.PROJECT_NAME.startswith(const["PROJECT"])
+    assert const["DEFAULT_PORT"] == SERVER_PORT
+    readings = {description.name for family in Family for description in describe(family, Everything())}
+    texts = (const["MODEL"], const["SERIAL_NUMBER"], const["HARDWARE_VERSION"], *const["SOFTWARE_VERSIONS"])
+    assert {*texts, const["BATTERY_POWER"]} <= set(map(object_id_of, readings))
+    client_info = (COMPANION / "connection.py").read_text()
+    assert re.search(r'CLIENT_INFO: Final = f"([^(]+) \(', client_info)[1].casefold() == app.COMPANION
+    manifest = json.loads((COMPANION / "manifest.json").read_text())
+    assert manifest["zeroconf"] == [BLUPOW_TYPE]
+    assert manifest["version"] == blupow_proxy.__version__
+    actions = companion_constants("services")
+    assert (actions["CAPTURE_FRAMES"], actions["REFRESH"]) == (CAPTURE_FRAMES.name, REFRESH.name)
+
+
 def test_the_project_speaks_of_itself_alone() -> None:
     """No path of a developer's machine in what is shipped."""
-    for path in [*MODULES, *ROOT.glob("*.md"), *(ROOT / "script").iterdir()]:
+    shipped = [*MODULES, *COMPANION.rglob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("companion/*.md")]
+    for path in [*shipped, *(path for path in (ROOT / "script").iterdir() if path.is_file())]:
         assert not re.search(r"/(?:work|root|home/(?!pi\b)\w+)/", path.read_text()), path
