@@ -225,8 +225,8 @@ def _form_problems(texts: dict[str, Any]) -> Iterator[str]:
 def used_keys(folder: Path) -> dict[str, set[str]]:
     """Return the keys of texts that the code names, by section.
 
-    Forms are shown by ``async_show_form``, or by a method ``_form`` whose first argument is the step; what can go wrong in
-    a dialogue are the members of ``Failure``; what can be repaired are the constants of ``issues.py``.
+    Forms are shown by ``async_show_form``, or by a method ``_form`` whose first argument is the step; what can go wrong
+    in a dialogue are the members of ``Failure``; what can be repaired are the constants of ``issues.py``.
     """
     used: dict[str, set[str]] = {key: set() for key in ("step", "error", "abort", "exceptions", "issues")}
     for path, tree in modules(folder):
