@@ -61,6 +61,7 @@ CATEGORY_OF: Final[dict[WireCategory | None, EntityCategory]] = {
     WireCategory.DIAGNOSTIC: EntityCategory.DIAGNOSTIC,
 }
 _NUMBER: Final = re.compile(r"_(\d+)$")
+_RUN: Final = re.compile(r"[_-]{2,}")
 
 
 class InfoKey(NamedTuple):
@@ -78,9 +79,10 @@ def info_key(info: EntityInfo) -> InfoKey:
 
 def translation_key(object_id: str) -> tuple[str, dict[str, str]]:
     """Return the key of an entity's texts and what fills them: entities that are numbered share their texts."""
-    if match := _NUMBER.search(object_id):
-        return f"{object_id[: match.start()]}_n", {"number": match[1]}
-    return object_id, {}
+    key = _RUN.sub("_", object_id).strip("_-")  # what Home Assistant takes as a key
+    if match := _NUMBER.search(key):
+        return f"{key[: match.start()]}_n", {"number": match[1]}
+    return key, {}
 
 
 def device_identifier(mac: str, device_id: int) -> str:
