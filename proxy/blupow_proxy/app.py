@@ -213,7 +213,7 @@ class Proxy:
         for unit in units:
             self._unit_entities[unit.spec.id].relist(released=self._poller_of[unit.spec.id].released)
             _LOGGER.info("%s: %d readings", unit.spec.name, len(unit.profile.keys) if unit.profile else 0)
-        self.server.disconnect_all()
+        self.server.list_again()
         self._note_listed()
 
     def _note_listed(self) -> None:

@@ -152,6 +152,26 @@ async def test_the_first_client_is_told_to_list_again(tmp_path: Path) -> None:
         await again.disconnect()
 
 
+async def test_who_has_not_listed_yet_may_go_on(tmp_path: Path) -> None:
+    """A user who pairs while the units are found out would see it fail."""
+    async with running(tmp_path, config(renogy=())) as run:
+        stopped = asyncio.Event()
+
+        async def on_stop(expected: bool) -> None:
+            assert expected
+            stopped.set()
+
+        client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK)
+        await client.connect(on_stop=on_stop, login=True)
+        run.proxy._list_anew()
+        await client.device_info()
+        assert not stopped.is_set()
+        await client.list_entities_services()
+        run.proxy._list_anew()
+        async with asyncio.timeout(1):
+            await stopped.wait()
+
+
 async def test_a_restart_lists_known_units_before_they_are_read(tmp_path: Path) -> None:
     async with running(tmp_path) as run:
         async with asyncio.timeout(FOUND_S):

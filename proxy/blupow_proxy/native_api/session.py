@@ -116,6 +116,7 @@ class Session:
         """Start at ``now`` (monotonic seconds); ``wake`` is called when there is output outside ``receive``."""
         self.client_info = ""
         self.greeted = False
+        self.listed = False  # whether the peer knows the list, or a part of it
         self.closing = False
         self._node = node
         self._keys = keys
@@ -330,6 +331,7 @@ class Session:
         self._send(packet(api_pb2.DeviceCapabilitiesResponse()))
 
     def _list_entities(self, _: Message) -> None:
+        self.listed = True
         if not self._listing:
             self._listing.extend((*self._node.entities, *self._node.actions))
             if not self._listing:

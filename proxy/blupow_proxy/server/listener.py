@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -124,10 +124,15 @@ class ApiServer:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     def disconnect_all(self) -> None:
-        """Tell every client to go; they come back, and list what has changed."""
-        for connection in list(self._connections):
-            connection.session.disconnect()
-            connection.flush()
+        """Tell every client to go."""
+        self._disconnect(self._connections)
+
+    def list_again(self) -> None:
+        """Tell every client to go that knows a list which has changed: it comes back, and lists anew.
+
+        Others are left alone: they may be in the middle of pairing.
+        """
+        self._disconnect(connection for connection in self._connections if connection.session.listed)
 
     def log(self, level: int, line: str) -> None:
         """Pass a log line (level 1 error .. 7 very verbose) to the clients that asked for it."""
@@ -174,6 +179,12 @@ class ApiServer:
                     self.on_time(epoch_s)
                 case Closed(reason):
                     _LOGGER.debug("Session of %s ended: %s", connection.peer, reason)
+
+    @staticmethod
+    def _disconnect(connections: Iterable[Connection]) -> None:
+        for connection in list(connections):
+            connection.session.disconnect()
+            connection.flush()
 
     def _connection(self) -> Connection:
         return Connection(self, unsent_bytes=self._limits.session.unsent_bytes, clock=self._clock)
