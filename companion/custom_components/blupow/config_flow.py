@@ -97,8 +97,10 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         self.context["title_placeholders"] = {"name": self._name}
         return self._form("discovery_confirm")
 
-    async def async_step_discovery_confirm(self, _: dict[str, Any]) -> ConfigFlowResult:
+    async def async_step_discovery_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on: the user wants to add the proxy."""
+        if user_input is None:  # the frontend shows the form again
+            return self._form("discovery_confirm")
         return await self._async_connect("discovery_confirm")
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
@@ -122,17 +124,31 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
 
     # what may be asked besides
 
-    async def async_step_key(self, user_input: dict[str, Any]) -> ConfigFlowResult:
+    async def async_step_key(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on with the key."""
+        if user_input is None:  # the frontend shows the form again
+            return self._form("key")
         return await self._async_connect("key", _key(user_input))
 
-    async def async_step_pair(self, _: dict[str, Any]) -> ConfigFlowResult:
+    async def async_step_pair(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Try again to pair."""
+        if user_input is None:  # the frontend shows the form again
+            return self._form("pair")
         return await self._async_connect("pair")
 
-    async def async_step_plaintext(self, _: dict[str, Any]) -> ConfigFlowResult:
+    async def async_step_plaintext(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on without encryption."""
+        if user_input is None:  # the frontend shows the form again
+            return self._form("plaintext")
         return await self._async_connect("plaintext")
+
+    async def async_step_esphome_configured(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask whether to have the proxy here as well, which the ESPHome integration has."""
+        return self.async_show_menu(
+            step_id="esphome_configured",
+            menu_options=["add_anyway", "keep_esphome"],
+            description_placeholders=self._texts,
+        )
 
     async def async_step_add_anyway(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Have the proxy in the ESPHome integration and here."""
@@ -141,6 +157,15 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_keep_esphome(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Leave the proxy to the ESPHome integration."""
         return self.async_abort(reason="kept_in_esphome")
+
+    async def async_step_replace(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask whether the proxy that answers takes the place of the one that is configured."""
+        assert self._found is not None  # noqa: S101 - somebody has answered before
+        return self.async_show_menu(
+            step_id="replace",
+            menu_options=["replace_proxy", "reconfigure"],
+            description_placeholders={**self._texts, "found": self._found.title},
+        )
 
     async def async_step_replace_proxy(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let another proxy take the place of the one that is configured, whose history it goes on with."""
@@ -168,21 +193,13 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self._form(step, Failure.ANOTHER_PROXY)
             if self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac) is not None:
                 return self._form(step, Failure.OTHER_ENTRY)
-            return self.async_show_menu(
-                step_id="replace",
-                menu_options=["replace_proxy", "reconfigure"],
-                description_placeholders={**self._texts, "found": found.title},
-            )
+            return await self.async_step_replace()
         if self._entry is None:
             self._name = found.title
             await self.async_set_unique_id(found.mac, raise_on_progress=False)
             self._abort_if_unique_id_configured(updates=self._data(found))
             if self.hass.config_entries.async_entry_for_domain_unique_id("esphome", found.mac) is not None:
-                return self.async_show_menu(
-                    step_id="esphome_configured",
-                    menu_options=["add_anyway", "keep_esphome"],
-                    description_placeholders=self._texts,
-                )
+                return await self.async_step_esphome_configured()
         return await self._async_save()
 
     async def _async_save(self) -> ConfigFlowResult:
@@ -211,7 +228,7 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def _form(self, step: str, failure: Failure | None = None) -> ConfigFlowResult:
         """Show the form of ``step``, with what went wrong."""
-        place = {CONF_HOST: self._host or vol.UNDEFINED, CONF_PORT: self._port}
+        place = {CONF_HOST: self._host, CONF_PORT: self._port} if self._host else None
         return self.async_show_form(
             step_id=step,
             data_schema=self.add_suggested_values_to_schema(vol.Schema(SCHEMAS.get(step, {})), place),
