@@ -31,6 +31,10 @@ from aioesphomeapi import (
 from aioesphomeapi.core import ConnectionNotEstablishedAPIError
 from aioesphomeapi.model import ButtonInfo, EntityCategory, ExecuteServiceResponse
 
+from custom_components.blupow.wire import unique_id
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+
 MAC = "02:00:00:00:00:01"
 OTHER_MAC = "02:00:00:00:00:02"
 HOST = "192.0.2.1"
@@ -198,7 +202,8 @@ class FakeProxy:
     values: dict[tuple[int, str], Any] = field(default_factory=lambda: dict(VALUES))
     key: str = KEY  # empty: plaintext
     reachable: bool = True
-    closed: bool = False  # for pairing
+    closed: bool = False  # says hello and goodbye, as one that nobody has paired in time
+    hangs: bool = False  # says nothing
     accepts_key: bool = True
     answer: ExecuteServiceResponse | None = field(
         default_factory=lambda: ExecuteServiceResponse(success=True, response_data=b'{"units": {"Rover": "refreshed"}}')
@@ -278,7 +283,8 @@ class FakeClient:
         self._on_stop = on_stop
 
     async def start_connection(self) -> None:
-        _ = self.proxy
+        if self.proxy.hangs:
+            await asyncio.Event().wait()
 
     async def finish_connection(self, login: bool = False) -> None:
         proxy = self.proxy
@@ -308,7 +314,9 @@ class FakeClient:
             return
         self.is_connected = False
         if self._on_stop is not None:
-            await self._on_stop(expected)
+            # as the real client does: whoever ends the connection may hold what this waits for
+            self._stopping = asyncio.create_task(self._on_stop(expected))
+            await asyncio.sleep(0)
 
     def _alive(self) -> FakeProxy:
         if not self.is_connected or self.proxy.closed:
@@ -361,3 +369,17 @@ async def settle() -> None:
     """Let what was started go on to where it waits."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def entity_id(hass: HomeAssistant, platform: str, object_id: str, device_id: int = 0, mac: str = MAC) -> str:
+    """Return how Home Assistant calls an entity of the proxy."""
+    found = er.async_get(hass).async_get_entity_id(platform, "blupow", unique_id(mac, device_id, object_id))
+    assert found is not None, f"no {platform} {object_id} of {device_id:x}"
+    return found
+
+
+def shown(hass: HomeAssistant, platform: str, object_id: str, device_id: int = 0) -> str:
+    """Return the state that Home Assistant shows for an entity of the proxy."""
+    state = hass.states.get(entity_id(hass, platform, object_id, device_id))
+    assert state is not None
+    return state.state

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import isfinite
+from time import monotonic
 from typing import Any, Final
 
 from aioesphomeapi import SensorInfo, SensorState
@@ -102,7 +103,7 @@ class BatteryEnergySensor(RestoreSensor):
         self._power_w = state.state if known else None
 
     def _add_up(self) -> None:
-        now_s = self._coordinator.hass.loop.time()
+        now_s = monotonic()
         if self._power_w is not None:
             self._w_s += max(0.0, self._sign * self._power_w) * (now_s - self._since_s)
         self._since_s = now_s

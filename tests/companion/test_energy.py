@@ -1,0 +1,108 @@
+"""The energy of a battery, added up of its power."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+    mock_restore_cache_with_extra_data,
+)
+
+from homeassistant.core import HomeAssistant, State
+from homeassistant.util import dt as dt_util
+from proxies import BATTERY, FakeProxy, entity_id, shown
+
+
+@pytest.fixture
+def pass_seconds() -> Iterator[Callable[[float], None]]:
+    """Let time pass for the integration."""
+    now_s = 1000.0
+    with patch("custom_components.blupow.energy.monotonic", lambda: now_s):
+
+        def tick(seconds: float) -> None:
+            nonlocal now_s
+            now_s += seconds
+
+        yield tick
+
+
+def energy(hass: HomeAssistant) -> tuple[str, str]:
+    return (
+        shown(hass, "sensor", "battery_energy_charged", BATTERY),
+        shown(hass, "sensor", "battery_energy_discharged", BATTERY),
+    )
+
+
+async def test_each_direction_has_its_own_total(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    assert energy(hass) == ("0.0", "0.0")
+    pass_seconds(100)  # at 360 W, as from the start
+    proxy.push("battery_power", -720.0, BATTERY)
+    pass_seconds(50)
+    proxy.push("battery_power", 0.0, BATTERY)
+    pass_seconds(1000)
+    proxy.push("battery_power", 36.0, BATTERY)
+    assert energy(hass) == ("0.01", "0.01")
+    state = hass.states.get(entity_id(hass, "sensor", "battery_energy_charged", BATTERY))
+    assert state is not None
+    assert state.attributes["unit_of_measurement"] == "kWh"
+    assert state.attributes["device_class"] == "energy"
+    assert state.attributes["state_class"] == "total_increasing"
+
+
+async def test_a_power_that_does_not_change_goes_on(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry
+) -> None:
+    for minute in (1, 2):
+        pass_seconds(60)
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61 * minute))
+        await hass.async_block_till_done()
+    assert energy(hass) == ("0.012", "0.0")
+
+
+@pytest.mark.parametrize("gap", ["missing", "nan", "unit", "proxy"])
+async def test_what_flows_while_nobody_looks_is_not_counted(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy, gap: str
+) -> None:
+    pass_seconds(10)
+    match gap:
+        case "missing" | "nan":
+            proxy.push("battery_power", None if gap == "missing" else float("nan"), BATTERY)
+            pass_seconds(3600)
+            proxy.push("battery_power", 360.0, BATTERY)
+        case "unit":
+            proxy.unit_link(False, BATTERY)
+            assert energy(hass) == ("unavailable", "unavailable")
+            pass_seconds(3600)
+            proxy.unit_link(True, BATTERY)
+        case "proxy":
+            proxy.reachable = False
+            await proxy.drop()
+            await hass.async_block_till_done()
+            assert energy(hass) == ("unavailable", "unavailable")
+            pass_seconds(3600)
+            proxy.reachable = True
+            await loaded.runtime_data.session._logic.start()
+            await hass.async_block_till_done()
+    pass_seconds(10)
+    proxy.push("battery_power", 0.0, BATTERY)
+    assert energy(hass) == ("0.002", "0.0")
+
+
+async def test_a_total_goes_on_after_a_restart(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    name = entity_id(hass, "sensor", "battery_energy_charged", BATTERY)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    stored = {"native_value": 41.5, "native_unit_of_measurement": "kWh"}
+    mock_restore_cache_with_extra_data(hass, ((State(name, "41.5"), stored),))
+    assert await hass.config_entries.async_setup(loaded.entry_id)
+    await hass.async_block_till_done()
+    assert energy(hass) == ("41.5", "0.0")
+    pass_seconds(10)
+    proxy.push("battery_power", 0.0, BATTERY)
+    assert energy(hass) == ("41.501", "0.0")

@@ -1,0 +1,131 @@
+"""Repair issues: raised when something is wrong, and taken back when it is not any more."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from proxies import ROVER, FakeProxy, device_info
+
+HELD = "not heard: out of range, switched off, or held by another central such as the phone app"
+
+
+def issues(hass: HomeAssistant) -> dict[str | None, dict[str, str]]:
+    """Return what the issues are filled with, by translation key."""
+    found = ir.async_get(hass).issues.values()
+    return {issue.translation_key: issue.translation_placeholders or {} for issue in found if issue.domain == "blupow"}
+
+
+async def pass_minutes(hass: HomeAssistant, freezer: FrozenDateTimeFactory, minutes: float) -> None:
+    freezer.tick(timedelta(minutes=minutes))
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+
+
+async def test_nothing_is_wrong_at_first(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    assert issues(hass) == {}
+
+
+async def test_the_adapter(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
+    proxy.push("bluetooth_adapter", True)
+    proxy.push("bluetooth_adapter_status", "the Bluetooth adapter is off")
+    assert issues(hass) == {"adapter_problem": {"name": "Solar shed", "reason": "the Bluetooth adapter is off"}}
+    proxy.push("bluetooth_adapter", False)
+    assert issues(hass) == {}
+
+
+async def test_the_clock(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
+    proxy.push("clock", True)
+    assert issues(hass) == {"clock_wrong": {"name": "Solar shed"}}
+    proxy.push("clock", False)
+    assert issues(hass) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "key"), [(HELD, "link_held"), ("the device ended the connection", "link_down")], ids=["held", "down"]
+)
+async def test_a_unit_out_of_reach_for_ten_minutes(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    proxy: FakeProxy,
+    freezer: FrozenDateTimeFactory,
+    status: str,
+    key: str,
+) -> None:
+    proxy.unit_link(False, ROVER, status)
+    await pass_minutes(hass, freezer, 9)
+    assert issues(hass) == {}
+    await pass_minutes(hass, freezer, 1.1)
+    assert issues(hass) == {key: {"name": "Solar shed", "unit": "Rover", "reason": status, "minutes": "10"}}
+    proxy.unit_link(True, ROVER)
+    assert issues(hass) == {}
+
+
+async def test_a_unit_that_comes_back_in_time_is_none(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.unit_link(False, ROVER, HELD)
+    await pass_minutes(hass, freezer, 9)
+    proxy.unit_link(True, ROVER)
+    await pass_minutes(hass, freezer, 9)
+    assert issues(hass) == {}
+
+
+async def test_a_released_unit_is_none(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.push("release_link", True, ROVER)
+    proxy.unit_link(False, ROVER, "released: the phone app may connect now")
+    await pass_minutes(hass, freezer, 20)
+    assert issues(hass) == {}
+
+
+async def test_units_are_not_reported_with_zero_minutes(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    hass.config_entries.async_update_entry(entry, options={"report_after": 0})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    proxy.unit_link(False, ROVER, HELD)
+    await pass_minutes(hass, freezer, 60)
+    assert issues(hass) == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("0.0.9", {"proxy_too_old": {"name": "Solar shed", "version": "0.0.9", "minimum": "0.1.0"}}),
+        ("0.1.0", {}),
+        ("0.9.9", {}),
+        ("1.0.0", {"proxy_too_new": {"name": "Solar shed", "version": "1.0.0", "maximum": "1.0.0"}}),
+        ("", {}),
+        ("of my own", {}),
+    ],
+)
+async def test_versions(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, version: str, expected: dict[str, Any]
+) -> None:
+    proxy.info = replace(device_info(), project_version=version)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert issues(hass) == expected
+
+
+async def test_nothing_is_known_of_a_proxy_that_is_lost_or_unloaded(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.push("clock", True)
+    proxy.unit_link(False, ROVER, HELD)
+    proxy.reachable = False
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert issues(hass) == {}
+    proxy.reachable = True
+    await loaded.runtime_data.session._logic.start()
+    await hass.async_block_till_done()
+    assert issues(hass).keys() == {"clock_wrong"}
+    await hass.config_entries.async_unload(loaded.entry_id)
+    assert issues(hass) == {}

@@ -1,0 +1,177 @@
+"""The connection: kept, lost, refused, and taken up again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+import logging
+from typing import Any
+from unittest.mock import AsyncMock, Mock, patch
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from proxies import HOST, KEY, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, device_info, shown
+
+PROBE = timedelta(seconds=6)
+
+
+@pytest.fixture
+def port() -> Iterator[AsyncMock]:
+    """The proxy's port, as a probe finds it: closed, unless a test opens it."""
+    with patch("custom_components.blupow.session.asyncio.open_connection", AsyncMock(side_effect=OSError)) as opened:
+        yield opened
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "custom_components.blupow" and record.levelno >= logging.INFO
+    ]
+
+
+def issues(hass: HomeAssistant) -> set[str | None]:
+    return {issue.translation_key for issue in ir.async_get(hass).issues.values() if issue.domain == "blupow"}
+
+
+async def pass_time(hass: HomeAssistant, freezer: FrozenDateTimeFactory, span: timedelta) -> None:
+    freezer.tick(span)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+
+
+async def test_a_lost_connection_is_taken_up_again_and_told_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    proxy.reachable = False
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
+    proxy.reachable = True
+    proxy.values[ROVER, "battery_voltage"] = 12.9
+    await loaded.runtime_data.session._logic.start()
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "12.9"
+    assert logged(caplog) == [
+        "The connection to Solar shed is lost; its entities are unavailable until it is back",
+        "Solar shed is connected again",
+    ]
+
+
+async def test_a_port_that_is_open_again_is_used_at_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.reachable = False
+    await proxy.drop()
+    await pass_time(hass, freezer, PROBE)
+    port.assert_awaited_once_with(HOST, PORT)
+    assert not proxy.connected
+    port.side_effect, port.return_value = None, (Mock(), writer := Mock())
+    proxy.reachable = True
+    await loaded.runtime_data.session._async_probe(None)
+    await hass.async_block_till_done()
+    writer.close.assert_called_once()
+    assert proxy.connected
+    await pass_time(hass, freezer, PROBE)
+    assert port.await_count == 2
+
+
+async def test_an_open_port_that_leads_nowhere_is_tried_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock, freezer: FrozenDateTimeFactory
+) -> None:
+    port.side_effect, port.return_value = None, (Mock(), Mock())
+    proxy.reachable = False
+    await proxy.drop()
+    for _ in range(3):
+        await pass_time(hass, freezer, PROBE)
+    assert port.await_count == 1
+
+
+async def test_a_connection_that_ends_while_it_begins_is_tried_again(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock
+) -> None:
+    proxy.closed = True
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert not proxy.connected
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
+    proxy.closed = False
+    await loaded.runtime_data.session._logic.start()
+    await hass.async_block_till_done()
+    assert proxy.connected
+
+
+async def test_a_key_that_has_become_wrong_is_asked_for_until_it_is_right(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.key = OTHER_KEY
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert [flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()] == ["reauth"]
+    assert not proxy.connected
+    proxy.key = KEY
+    await loaded.runtime_data.session._logic.stop()
+    await loaded.runtime_data.session._logic.start()
+    await hass.async_block_till_done()
+    assert proxy.connected
+    assert hass.config_entries.flow.async_progress() == []
+
+
+async def test_a_removed_key_is_an_issue_until_it_is_back(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.key = ""
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert issues(hass) == {"key_removed"}
+    proxy.key = KEY
+    await loaded.runtime_data.session._logic.stop()
+    await loaded.runtime_data.session._logic.start()
+    await hass.async_block_till_done()
+    assert issues(hass) == set()
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+async def test_another_proxy_at_the_address_changes_nothing(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    proxies: dict[tuple[str, int], FakeProxy],
+    port: AsyncMock,
+    encrypted: bool,
+) -> None:
+    right = proxies[HOST, PORT]
+    if not encrypted:
+        right.key = ""
+        hass.config_entries.async_update_entry(entry, data=entry.data | {"noise_psk": ""})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    session: Any = entry.runtime_data.session
+    other = FakeProxy(info=replace(device_info(), mac_address=OTHER_MAC, name="other"), key=right.key)
+    other.values[ROVER, "battery_voltage"] = 48.0
+    proxies[HOST, PORT] = other
+    await right.drop()
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
+    assert issues(hass) == {"wrong_device"}
+    assert not other.connected
+    proxies[HOST, PORT] = right
+    await session._logic.stop()
+    await session._logic.start()
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+    assert issues(hass) == set()
+
+
+async def test_the_proxys_log_is_shown_on_request(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    hass.config_entries.async_update_entry(entry, options={"subscribe_logs": True})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    (client,) = proxy.connected
+    assert client.on_log is not None
+    client.on_log(Mock(message=b"Rover: connected\n"))
+    assert "Solar shed: Rover: connected" in logged(caplog)
