@@ -1,0 +1,132 @@
+"""What changes when the proxy lists something else."""
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from aioesphomeapi import SubDeviceInfo
+from aioesphomeapi.model import LightInfo
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from proxies import BATTERY, ROVER, FakeProxy, info, link_infos, measurement, shown
+
+SHUNT = 0x1003
+
+
+def names(hass: HomeAssistant, entry: MockConfigEntry) -> set[str | None]:
+    return {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
+
+
+def registered(hass: HomeAssistant, entry: MockConfigEntry) -> set[str]:
+    return {entity.unique_id for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)}
+
+
+async def list_again(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy) -> None:
+    await proxy.drop()
+    await hass.async_block_till_done()
+
+
+@pytest.fixture
+def reloads(hass: HomeAssistant) -> Any:
+    with patch.object(hass.config_entries, "async_schedule_reload") as reload:
+        yield reload
+
+
+async def test_a_new_unit_appears(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, reloads: Any) -> None:
+    proxy.info = replace(proxy.info, devices=[*proxy.info.devices, SubDeviceInfo(device_id=SHUNT, name="Shunt")])
+    proxy.infos += [measurement("Battery power", SHUNT, "W", "power"), *link_infos(SHUNT)]
+    proxy.values |= {(SHUNT, "battery_power"): 5.0, (SHUNT, "link"): True}
+    await list_again(hass, loaded, proxy)
+    assert "Shunt" in names(hass, loaded)
+    assert shown(hass, "sensor", "battery_power", SHUNT) == "5.0"
+    assert shown(hass, "sensor", "battery_energy_charged", SHUNT) == "0.0"
+    reloads.assert_not_called()
+
+
+async def test_a_new_entity_appears(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, reloads: Any
+) -> None:
+    proxy.infos.append(measurement("PV voltage", ROVER, "V", "voltage"))
+    proxy.values[ROVER, "pv_voltage"] = 29.0
+    await list_again(hass, loaded, proxy)
+    assert shown(hass, "sensor", "pv_voltage", ROVER) == "29.0"
+    reloads.assert_not_called()
+
+
+async def test_a_unit_that_is_gone_goes(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, reloads: Any
+) -> None:
+    proxy.info = replace(proxy.info, devices=[unit for unit in proxy.info.devices if unit.device_id != BATTERY])
+    proxy.infos = [listed for listed in proxy.infos if listed.device_id != BATTERY]
+    await list_again(hass, loaded, proxy)
+    assert names(hass, loaded) == {"Solar shed", "Rover"}
+    assert not [name for name in registered(hass, loaded) if f"-{BATTERY:08x}-" in name]
+    reloads.assert_not_called()
+
+
+async def test_an_entity_that_is_gone_goes(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
+    before = registered(hass, loaded)
+    proxy.infos = [listed for listed in proxy.infos if listed.object_id not in ("pv_power", "cell_voltage_2")]
+    await list_again(hass, loaded, proxy)
+    assert {name.rpartition("-")[2] for name in before - registered(hass, loaded)} == {"pv_power", "cell_voltage_2"}
+
+
+async def test_a_unit_that_the_proxy_has_yet_to_find_out_keeps_what_it_had(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    before = registered(hass, loaded)
+    proxy.infos = [listed for listed in proxy.infos if listed.device_id != ROVER] + link_infos(ROVER)
+    await list_again(hass, loaded, proxy)
+    assert registered(hass, loaded) == before
+
+
+async def test_an_entity_that_is_another_now_reloads_the_entry_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, reloads: Any
+) -> None:
+    proxy.infos = [
+        replace(listed, accuracy_decimals=2) if listed.object_id == "battery_voltage" else listed
+        for listed in proxy.infos
+    ]
+    await list_again(hass, loaded, proxy)
+    reloads.assert_called_once_with(loaded.entry_id)
+    await list_again(hass, loaded, proxy)
+    reloads.assert_called_once()
+
+
+async def test_kinds_that_are_not_known_are_passed_over(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.infos.append(info(LightInfo, "Lamp"))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert shown(hass, "sensor", "battery_voltage", ROVER)
+
+
+async def test_a_listing_of_a_newer_companion_can_be_read(
+    hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
+) -> None:
+    await hass.config_entries.async_unload(loaded.entry_id)
+    stored = hass_storage[f"blupow.{loaded.entry_id}"]["data"]
+    stored["infos"].append(("hologram", {"object_id": "help_me", "key": 1}))
+    assert await hass.config_entries.async_setup(loaded.entry_id)
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+
+
+async def test_a_unit_out_of_reach_is_told_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    for _ in range(2):
+        proxy.unit_link(False, ROVER, "the device ended the connection")
+        await hass.async_block_till_done()
+    for _ in range(2):
+        proxy.unit_link(True, ROVER)
+    assert [record.getMessage() for record in caplog.records if record.name == "custom_components.blupow"] == [
+        "Solar shed: Rover is out of reach: the device ended the connection",
+        "Solar shed: Rover is reached again",
+    ]
