@@ -274,7 +274,7 @@ class FakeClient:
     def register_addresses_changed_callback(self, callback: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
-    async def connect(self, on_stop: Any = None, login: bool = False) -> None:
+    async def connect(self, on_stop: Any = None, login: bool = False, log_errors: bool = True) -> None:
         await self.start_resolve_host(on_stop)
         await self.start_connection()
         await self.finish_connection(login)

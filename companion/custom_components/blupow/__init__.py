@@ -1,9 +1,5 @@
 """BluPow: Renogy power gear, read over Bluetooth LE by a proxy near it."""
 
-import asyncio
-
-from aioesphomeapi import APIConnectionError
-
 from homeassistant.const import CONF_HOST, CONF_PORT, EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import config_validation as cv
@@ -18,7 +14,6 @@ from .store import ListingStore
 from .wire import device_identifier
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-FORGET_KEY_S = 10.0  # whoever removes an entry waits for it
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
@@ -59,12 +54,10 @@ async def async_unload_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> b
 async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> None:
     """Forget a proxy; a key that the companion has set is taken back, so that it can be paired again."""
     await ListingStore(hass, entry.entry_id).async_remove()
-    if not entry.data.get(CONF_PAIRED):
+    data = entry.data
+    if not data.get(CONF_PAIRED):
         return
-    try:
-        async with asyncio.timeout(FORGET_KEY_S):
-            await async_forget_key(hass, entry.data[CONF_HOST], entry.data[CONF_PORT], entry.data[CONF_NOISE_PSK])
-    except APIConnectionError, TimeoutError:
+    if not await async_forget_key(hass, data[CONF_HOST], data[CONF_PORT], data[CONF_NOISE_PSK]):
         LOGGER.warning(
             "%s could not be told to forget its key: run `blupow-proxy pair FILE --forget` there to pair it again",
             entry.title,

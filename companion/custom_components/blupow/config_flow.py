@@ -1,11 +1,13 @@
 """Adding a proxy, and what may change of it later."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import voluptuous as vol
 
 from homeassistant.config_entries import (
+    SOURCE_IGNORE,
     SOURCE_RECONFIGURE,
     ConfigEntryState,
     ConfigFlow,
@@ -40,7 +42,7 @@ from .const import (
     DOMAIN,
 )
 from .coordinator import BluPowConfigEntry
-from .replacement import async_replace
+from .replacement import async_forget_discovery, async_replace
 
 KEY = {
     vol.Optional(CONF_NOISE_PSK): TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD)),
@@ -91,9 +93,9 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         self._name = properties.get("friendly_name") or discovery_info.name.partition(".")[0]
         self._expected = format_mac(mac)
         known = await self.async_set_unique_id(self._expected)
-        if known is not None and known.state is ConfigEntryState.LOADED and known.runtime_data.reach.reached:
-            return self.async_abort(reason="already_configured")  # what works is left alone
-        self._abort_if_unique_id_configured(updates={CONF_HOST: self._host, CONF_PORT: self._port})
+        if _works(known):
+            return self.async_abort(reason="already_configured")
+        self._abort_if_unique_id_configured(updates=self._place)
         self.context["title_placeholders"] = {"name": self._name}
         return self._form("discovery_confirm")
 
@@ -106,11 +108,7 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """Find out what is wrong with the key, and ask for what puts it right."""
         self._take_entry(self._get_reauth_entry())
-        try:
-            found = await async_identify(self.hass, self._host, self._port, "")
-        except ConnectionFailedError as error:
-            return self._form("pair" if error.failure is Failure.PAIRING_CLOSED else "key")
-        return self._form("pair" if found.waits_for_key else "plaintext")
+        return self._form(*await self._async_missing())
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask where the proxy is now; without a key in the answer, the known one holds."""
@@ -176,31 +174,64 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_connect(self, step: str, key: str = "") -> ConfigFlowResult:
         """Go on with whoever answers; ask for what is missing, or show ``step`` again with what went wrong."""
         try:
-            found = await async_identify(self.hass, self._host, self._port, key)
+            self._found = found = await async_identify(self.hass, self._host, self._port, key)
         except ConnectionFailedError as error:
-            match error.failure:
-                case Failure.KEY_NEEDED if step != "key":
-                    return self._form("key")
-                case Failure.NO_ENCRYPTION:
-                    return self._form("plaintext")
-                case Failure.PAIRING_CLOSED:
-                    return self._form("pair", Failure.PAIRING_CLOSED)
-                case failure:
-                    return self._form(step, failure)
-        self._found = found
+            return await self._async_failed(step, error.failure)
+        agreed = "pair" if found.waits_for_key else "plaintext"
+        if not found.key and self._had_key(step) and step not in (agreed, "plaintext"):
+            return self._form(agreed)
         if self._expected not in (None, found.mac):
             if self.source != SOURCE_RECONFIGURE:
                 return self._form(step, Failure.ANOTHER_PROXY)
-            if self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac) is not None:
+            other = self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac)
+            if other is not None and other.source != SOURCE_IGNORE:
                 return self._form(step, Failure.OTHER_ENTRY)
             return await self.async_step_replace()
         if self._entry is None:
             self._name = found.title
-            await self.async_set_unique_id(found.mac, raise_on_progress=False)
-            self._abort_if_unique_id_configured(updates=self._data(found))
+            await self._async_abort_if_known(found)
             if self.hass.config_entries.async_entry_for_domain_unique_id("esphome", found.mac) is not None:
                 return await self.async_step_esphome_configured()
         return await self._async_save()
+
+    async def _async_failed(self, step: str, failure: Failure) -> ConfigFlowResult:
+        """Ask for what is missing, or show ``step`` again with what went wrong."""
+        match failure:
+            case Failure.KEY_NEEDED if step != "key":
+                if step == "user":
+                    await self._async_try_known_keys()
+                return self._form("key")
+            case Failure.NO_ENCRYPTION:
+                return self._form("plaintext")
+            case Failure.PAIRING_CLOSED:
+                return self._form("pair", failure)
+            case Failure.WRONG_KEY:
+                missing, why = await self._async_missing()
+                return self._form("pair", why) if missing == "pair" else self._form(step, failure)
+        return self._form(step, failure)
+
+    async def _async_missing(self) -> tuple[str, Failure | None]:
+        """Return the step that asks for what the proxy wants, and what is in the way of it."""
+        try:
+            found = await async_identify(self.hass, self._host, self._port, "")
+        except ConnectionFailedError as error:
+            step = "pair" if error.failure is Failure.PAIRING_CLOSED else "key"
+            return step, None if error.failure is Failure.KEY_NEEDED else error.failure
+        return "pair" if found.waits_for_key else "plaintext", None
+
+    async def _async_try_known_keys(self) -> None:
+        """Abort if the proxy is configured already: nobody who could be asked knows a key that pairing has set."""
+        for entry in self._async_current_entries(include_ignore=False):
+            if key := entry.data[CONF_NOISE_PSK]:
+                with suppress(ConnectionFailedError):
+                    await self._async_abort_if_known(await async_identify(self.hass, self._host, self._port, key))
+
+    async def _async_abort_if_known(self, found: Identified) -> None:
+        """Abort if the proxy is configured already, at the place where it is found now and with the key it has now."""
+        known: BluPowConfigEntry | None = await self.async_set_unique_id(found.mac, raise_on_progress=False)
+        # without a key anybody could say so: that moves no entry that works, and takes no key away
+        unproven = {} if _works(known) else self._place
+        self._abort_if_unique_id_configured(updates=self._data(found, known) if found.key else unproven)
 
     async def _async_save(self) -> ConfigFlowResult:
         """Pair with the proxy if it waits for that, and make or change the entry."""
@@ -208,33 +239,43 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         assert found is not None  # noqa: S101 - somebody has answered before
         if found.waits_for_key:
             try:
-                found = await async_pair(self.hass, self._host, self._port)
+                found = await async_pair(self.hass, self._host, self._port, found)
             except ConnectionFailedError as error:
                 return self._form("pair", error.failure)
+        data = self._data(found, self._entry)
         if self._entry is None:
-            return self.async_create_entry(title=found.title, data=self._data(found))
+            return self.async_create_entry(title=found.title, data=data)
         if found.mac != self._entry.unique_id:
+            await async_forget_discovery(self.hass, found.mac)
             async_replace(self.hass, self._entry, found.mac)
-        return self.async_update_reload_and_abort(self._entry, unique_id=found.mac, data_updates=self._data(found))
+        return self.async_update_reload_and_abort(self._entry, unique_id=found.mac, data_updates=data)
 
-    def _data(self, found: Identified) -> dict[str, Any]:
-        """Return what an entry has to know; the key is not known of a proxy that is not paired yet."""
-        place = {CONF_HOST: self._host, CONF_PORT: self._port, CONF_DEVICE_NAME: found.info.name}
-        if found.waits_for_key:
-            return place
-        kept = self._entry is not None and found.key == self._entry.data[CONF_NOISE_PSK]
-        paired = self._entry.data[CONF_PAIRED] if self._entry is not None and kept else found.paired
-        return place | {CONF_NOISE_PSK: found.key, CONF_PAIRED: paired}
+    def _had_key(self, step: str) -> bool:
+        """Whether the proxy was encrypted before, so that to do without its key has to be agreed to."""
+        return step == "key" or (self._entry is not None and bool(self._entry.data[CONF_NOISE_PSK]))
+
+    def _data(self, found: Identified, entry: BluPowConfigEntry | None) -> dict[str, Any]:
+        """Return what ``entry`` has to know of the proxy."""
+        kept = entry is not None and found.key == entry.data.get(CONF_NOISE_PSK) and entry.data[CONF_PAIRED]
+        return self._place | {
+            CONF_DEVICE_NAME: found.info.name,
+            CONF_NOISE_PSK: found.key,
+            CONF_PAIRED: found.paired or kept,
+        }
 
     def _form(self, step: str, failure: Failure | None = None) -> ConfigFlowResult:
         """Show the form of ``step``, with what went wrong."""
-        place = {CONF_HOST: self._host, CONF_PORT: self._port} if self._host else None
+        place = self._place if self._host else None
         return self.async_show_form(
             step_id=step,
             data_schema=self.add_suggested_values_to_schema(vol.Schema(SCHEMAS.get(step, {})), place),
             errors={} if failure is None else {"base": failure},
             description_placeholders=self._texts,
         )
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {CONF_HOST: self._host, CONF_PORT: self._port}
 
     @property
     def _texts(self) -> dict[str, str]:
@@ -246,6 +287,11 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     def _take_entry(self, entry: BluPowConfigEntry) -> None:
         self._entry, self._expected, self._name = entry, entry.unique_id, entry.title
         self._take_place(entry.data)
+
+
+def _works(entry: BluPowConfigEntry | None) -> bool:
+    """Whether ``entry`` is connected: what works is left alone."""
+    return entry is not None and entry.state is ConfigEntryState.LOADED and entry.runtime_data.reach.reached
 
 
 def _key(user_input: Mapping[str, Any]) -> str:
@@ -261,15 +307,17 @@ class BluPowOptionsFlow(OptionsFlowWithReload):
         if user_input is not None:
             return self.async_create_entry(data=user_input)
         entry: BluPowConfigEntry = self.config_entry
+        minutes = NumberSelector(
+            NumberSelectorConfig(min=0, max=1440, mode=NumberSelectorMode.BOX, unit_of_measurement="min")
+        )
         schema: dict[Any, Any] = {
-            vol.Required(CONF_REPORT_AFTER, default=DEFAULT_REPORT_AFTER_MIN): NumberSelector(
-                NumberSelectorConfig(min=0, max=1440, mode=NumberSelectorMode.BOX, unit_of_measurement="min")
-            ),
+            vol.Required(CONF_REPORT_AFTER, default=DEFAULT_REPORT_AFTER_MIN): vol.All(minutes, vol.Coerce(int)),
             vol.Required(CONF_SUBSCRIBE_LOGS, default=False): bool,
         }
         listing = entry.runtime_data.listing if entry.state is ConfigEntryState.LOADED else None
         if CONF_BLUETOOTH_SOURCE in entry.options or (listing is not None and offers_bluetooth(listing.device_info)):
-            schema[vol.Required(CONF_BLUETOOTH_SOURCE, default=True)] = bool
+            taken = self.hass.config_entries.async_entry_for_domain_unique_id("esphome", entry.unique_id or "")
+            schema[vol.Required(CONF_BLUETOOTH_SOURCE, default=taken is None)] = bool
         return self.async_show_form(
             step_id="init", data_schema=self.add_suggested_values_to_schema(vol.Schema(schema), entry.options)
         )

@@ -1,5 +1,6 @@
 """One short conversation with a proxy: who it is, and pairing with it."""
 
+import asyncio
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,6 +15,7 @@ from aioesphomeapi import (
     InvalidEncryptionKeyAPIError,
     RequiresEncryptionAPIError,
 )
+from aioesphomeapi.core import TimeoutAPIError
 
 from homeassistant.components import zeroconf
 from homeassistant.const import __version__
@@ -23,6 +25,7 @@ from homeassistant.helpers.device_registry import format_mac
 from .const import LOGGER, PROJECT
 
 CLIENT_INFO: Final = f"BluPow companion (Home Assistant {__version__})"  # the proxy knows the companion by its start
+ANSWER_S: Final = 15.0  # the client's own limits for resolving, connecting and greeting are longer than users wait
 KEY_BYTES: Final = 32
 # A cut cable is noticed after 6.5 times this: within 95 s. The client's own 20 s would take up to 130 s.
 KEEPALIVE_S: Final = 14.0
@@ -94,9 +97,10 @@ async def async_client(hass: HomeAssistant, host: str, port: int, key: str, mac:
 def is_key(text: str) -> bool:
     """Whether ``text`` is a key in base64, and not the one of pairing."""
     try:
-        return len(b64decode(text, validate=True)) == KEY_BYTES and text != ZERO_KEY
+        key = b64decode(text, validate=True)
     except ValueError:
         return False
+    return len(key) == KEY_BYTES and any(key)  # the one of pairing can be spelled in more than one way
 
 
 async def async_identify(hass: HomeAssistant, host: str, port: int, key: str) -> Identified:
@@ -106,13 +110,15 @@ async def async_identify(hass: HomeAssistant, host: str, port: int, key: str) ->
     client = await async_client(hass, host, port, key)
     greeted = False
     try:
-        await client.connect(login=True)
-        greeted = True
-        info = await client.device_info()
-    except APIConnectionError as error:
+        async with asyncio.timeout(ANSWER_S):
+            await client.connect(login=True, log_errors=False)
+            greeted = True
+            info = await client.device_info()
+    except (APIConnectionError, TimeoutError) as error:
         LOGGER.debug("No conversation with %s: %s", host, error)
         # a proxy that nobody has paired in time says hello, and goodbye
-        raise ConnectionFailedError(Failure.PAIRING_CLOSED if greeted and not key else failure_of(error)) from error
+        closed = greeted and not key and not isinstance(error, TimeoutError | TimeoutAPIError)
+        raise ConnectionFailedError(Failure.PAIRING_CLOSED if closed else failure_of(error)) from error
     finally:
         await client.disconnect(force=True)
     if not info.project_name.startswith(PROJECT):
@@ -120,29 +126,37 @@ async def async_identify(hass: HomeAssistant, host: str, port: int, key: str) ->
     return Identified(info=info, key=key)
 
 
-async def async_pair(hass: HomeAssistant, host: str, port: int) -> Identified:
-    """Set a new key on a proxy that waits for one, and return who answers to it; ConnectionFailedError."""
+async def async_pair(hass: HomeAssistant, host: str, port: int, found: Identified) -> Identified:
+    """Set a new key on the proxy that was ``found`` to wait for one; ConnectionFailedError."""
     key = b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    client = await async_client(hass, host, port, ZERO_KEY)
+    client = await async_client(hass, host, port, ZERO_KEY, found.mac)
+    accepted = False
     try:
-        await client.connect(login=True)
-        accepted = await client.noise_encryption_set_key(key.encode())
-    except APIConnectionError as error:
-        LOGGER.debug("Pairing with %s failed: %s", host, error)
-        raise ConnectionFailedError(Failure.PAIRING_FAILED) from error
+        async with asyncio.timeout(ANSWER_S):
+            await client.connect(login=True, log_errors=False)
+            accepted = await client.noise_encryption_set_key(key.encode())
+    except (APIConnectionError, TimeoutError) as error:
+        LOGGER.debug("Pairing with %s went wrong: %s", host, error)
     finally:
         await client.disconnect(force=True)
-    if not accepted:
-        raise ConnectionFailedError(Failure.PAIRING_FAILED)
-    return replace(await async_identify(hass, host, port, key), paired=True)
+    if not accepted:  # or the answer got lost, and nobody but us knows the key
+        try:
+            await async_identify(hass, host, port, key)
+        except ConnectionFailedError as error:
+            raise ConnectionFailedError(Failure.PAIRING_FAILED) from error
+    return replace(found, key=key, paired=True)
 
 
-async def async_forget_key(hass: HomeAssistant, host: str, port: int, key: str) -> None:
-    """Make the proxy forget the key that pairing has set, so that it can be paired again; APIConnectionError."""
+async def async_forget_key(hass: HomeAssistant, host: str, port: int, key: str) -> bool:
+    """Make the proxy forget the key that pairing has set, so that it can be paired again; whether that worked."""
     client = await async_client(hass, host, port, key)
     try:
-        await client.connect(login=True)
-        await client.noise_encryption_set_key(b"")
+        async with asyncio.timeout(ANSWER_S):
+            await client.connect(login=True, log_errors=False)
+            return await client.noise_encryption_set_key(b"")
+    except (APIConnectionError, TimeoutError) as error:
+        LOGGER.debug("%s was not told to forget its key: %s", host, error)
+        return False
     finally:
         await client.disconnect(force=True)
 
