@@ -284,12 +284,14 @@ async def test_added_again_by_hand_an_entry_has_the_new_place_and_key(
 
 
 async def test_added_again_by_hand_a_known_key_is_not_asked_for(
-    hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy], other: FakeProxy
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
 ) -> None:
     MockConfigEntry(domain="blupow", unique_id="x", data=ENTRY | {"noise_psk": ""}).add_to_hass(hass)
     MockConfigEntry(domain="blupow", unique_id="y", data=ENTRY | {"noise_psk": OTHER_KEY}).add_to_hass(hass)
+    proxy.key = OTHER_KEY
     result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
-    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+    assert succeeded(result, "already_configured")
+    assert entry.data["noise_psk"] == OTHER_KEY
 
 
 async def test_who_answers_without_encryption_takes_no_key_away(

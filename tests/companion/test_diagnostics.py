@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from aioesphomeapi import UpdateInfo, UpdateState
+from aioesphomeapi import Event, UpdateInfo, UpdateState
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
@@ -66,7 +66,8 @@ async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry, proxy
     assert (await _async_info(hass))["units_reached"] == "1 / 2"
 
 
-def test_an_updates_value_is_its_version() -> None:
+def test_an_updates_value_is_its_version_and_an_events_its_type() -> None:
+    assert value(Event(event_type="overload")) == "overload"
     listed = info(UpdateInfo, "Firmware")
     assert value(UpdateState(key=listed.key, current_version="1.0")) == "1.0"
     assert value(UpdateState(key=listed.key, missing_state=True)) is None

@@ -1,11 +1,12 @@
 """Setting up, unloading, devices that are gone."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.blupow import async_remove_config_entry_device
+from custom_components.blupow import async_remove_config_entry_device, async_unload_entry
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import CoreState, HomeAssistant
@@ -22,6 +23,14 @@ async def test_sets_up_and_unloads(hass: HomeAssistant, loaded: MockConfigEntry,
     assert await hass.config_entries.async_unload(loaded.entry_id)
     assert loaded.state is ConfigEntryState.NOT_LOADED
     assert not proxy.connected
+
+
+async def test_platforms_that_do_not_unload_keep_the_connection(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    with patch.object(hass.config_entries, "async_unload_platforms", return_value=False):
+        assert not await async_unload_entry(hass, loaded)
+    assert proxy.connected
 
 
 async def test_a_first_setup_without_the_proxy_is_tried_again(

@@ -39,6 +39,15 @@ async def test_the_adapter(hass: HomeAssistant, loaded: MockConfigEntry, proxy: 
     assert issues(hass) == {}
 
 
+async def test_an_adapter_of_which_nothing_more_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.infos = [listed for listed in proxy.infos if listed.object_id != "bluetooth_adapter_status"]
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    proxy.push("bluetooth_adapter", True)
+    assert issues(hass) == {"adapter_problem": {"name": "Solar shed", "reason": ""}}
+
+
 async def test_the_clock(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
     proxy.push("clock", True)
     assert issues(hass) == {"clock_wrong": {"name": "Solar shed"}}

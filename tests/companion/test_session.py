@@ -91,6 +91,26 @@ async def test_an_open_port_that_leads_nowhere_is_tried_once(
     assert port.await_count == 1
 
 
+async def test_a_session_that_ends_during_a_probe_stays_ended(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock
+) -> None:
+    session = loaded.runtime_data.session
+    proxy.reachable = False
+    await proxy.drop()
+    await hass.async_block_till_done()
+    proxy.reachable = True
+
+    async def opened(*_: Any) -> tuple[Mock, Mock]:
+        await session.async_stop()
+        return Mock(), Mock()
+
+    port.side_effect = opened
+    session._cancel_probe()
+    await session._async_probe(None)
+    await hass.async_block_till_done()
+    assert not proxy.connected
+
+
 async def test_a_connection_that_ends_while_it_begins_is_tried_again(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock
 ) -> None:

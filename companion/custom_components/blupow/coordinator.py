@@ -128,10 +128,6 @@ class BluPowCoordinator:
         units = self.listing.device_info.devices if self.listing else ()
         return next((unit.name for unit in units if unit.device_id == device_id), "")
 
-    def registry_id(self, device_id: int) -> str | None:
-        """Return the device registry's id of a unit, of the proxy itself with 0."""
-        return self._registry_ids.get(device_id)
-
     async def async_execute(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Run an action of the proxy and return its answer; HomeAssistantError when that fails."""
         placeholders = {"name": self.title, "action": action}
@@ -225,10 +221,6 @@ class BluPowCoordinator:
         await self.session.async_stop()
         self.bluetooth.async_unregister()
         self.issues.async_clear()
-
-    async def async_forget(self) -> None:
-        """Delete what is stored of the listing."""
-        await self._store.async_remove()
 
     # what is listed
 
