@@ -72,7 +72,7 @@ class BluPowCoordinator:
         self.infos: dict[InfoKey, EntityInfo] = {}
         self.states: dict[StateKey, EntityState] = {}
         self.session: Session
-        report_after = entry.options.get(CONF_REPORT_AFTER, DEFAULT_REPORT_AFTER_MIN)
+        report_after = int(entry.options.get(CONF_REPORT_AFTER, DEFAULT_REPORT_AFTER_MIN))  # forms give floats
         self.issues = issues.Issues(hass, entry.entry_id, entry.title, report_after)
         self.bluetooth = BluetoothSource(hass, entry.entry_id)
         self._store = ListingStore(hass, entry.entry_id)
