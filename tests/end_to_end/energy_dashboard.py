@@ -44,10 +44,11 @@ async def configure(api: Api, statistics: dict[str, str]) -> None:
     await api.call(
         "energy/save_prefs",
         energy_sources=[
-            {"type": "solar", "stat_energy_from": statistics["solar"], "config_entry_solar_forecast": None},
-            {"type": "solar", "stat_energy_from": statistics["charger"], "config_entry_solar_forecast": None},
+            {"type": "solar", "name": "Roof", "stat_energy_from": statistics["solar"]},
+            {"type": "solar", "name": "Alternator and bonnet", "stat_energy_from": statistics["charger"]},
             {
                 "type": "battery",
+                "name": "House battery",
                 "stat_energy_from": statistics["discharged"],
                 "stat_energy_to": statistics["charged"],
             },
@@ -60,9 +61,9 @@ async def configure(api: Api, statistics: dict[str, str]) -> None:
 
 
 async def give_past(api: Api, statistics: dict[str, str]) -> None:
-    """Let the sensors have had two days before now."""
+    """Let the sensors have had two days before now, with the sun at noon."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    command = [str(PYTHON), str(DAY), f"{int(simulated_clock())}", str(HISTORY_H)]
+    command = [str(PYTHON), str(DAY), str(hour.astimezone().hour), str(HISTORY_H)]
     rows = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout)
     for name, statistic_id in statistics.items():
         await _import(api, statistic_id, [row[name] / 1000 for row in rows], hour)

@@ -203,6 +203,14 @@ class Api:
         """Return the form at which a flow waits."""
         return await self._http("GET", f"config/config_entries/flow/{flow['flow_id']}")
 
+    async def start_options(self, entry_id: str) -> Json:
+        """Open the options of a config entry."""
+        return await self._http("POST", "config/config_entries/options/flow", {"handler": entry_id})
+
+    async def step_options(self, flow: Json, **answers: Any) -> Json:
+        """Answer the form of options."""
+        return await self._http("POST", f"config/config_entries/options/flow/{flow['flow_id']}", answers)
+
     async def _http(self, method: str, path: str, body: Json | None = None) -> Json:
         headers = {"Authorization": f"Bearer {self._token}"}
         timeout = aiohttp.ClientTimeout(2 * REPLY_S)
