@@ -322,7 +322,7 @@ async def test_units_come_and_go_without_a_reload(home: Home, shed: Proxy, shed_
     async with asyncio.timeout(30):
         while len(ids := await spare()) < 30 or not available(home, ids):
             await asyncio.sleep(0.1)
-    figures.add(f"i. added, listening to {len(ids)} new entities available", time.monotonic() - started, 15.0)
+    figures.add(f"i. added, listening to {len(ids)} new entities available", time.monotonic() - started, 30.0)
 
     await shed.stop()
     shed.config["renogy"].pop()
