@@ -26,29 +26,23 @@ async def async_setup_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> bo
     """Set up a proxy: from what it listed the last time, or once it is reached."""
     coordinator = await BluPowCoordinator.async_create(hass, entry)
     entry.runtime_data = coordinator
-    await coordinator.session.async_start()
-    if coordinator.listing is None:
-        try:
-            await coordinator.session.async_first_connection()
-        except Exception:
-            await coordinator.async_stop()
-            raise
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    entry.async_on_unload(coordinator.async_stop)  # the last thing then; and when the rest of this fails
 
     async def stop(_: Event) -> None:
         await coordinator.async_stop()
 
     # the last moment: whatever uses the proxy's Bluetooth ends before it
     entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, stop))
+    await coordinator.session.async_start()
+    if coordinator.listing is None:
+        await coordinator.session.async_first_connection()
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> bool:
     """Unload a proxy."""
-    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
-    if unloaded:
-        await entry.runtime_data.async_stop()
-    return unloaded
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> None:
@@ -68,7 +62,7 @@ async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: BluPowConfigEntry, device_entry: DeviceEntry
 ) -> bool:
     """Let users remove a device that its proxy does not list any more."""
-    coordinator = entry.runtime_data
-    listed = (0, *(unit.device_id for unit in coordinator.listing.device_info.devices)) if coordinator.listing else ()
-    identifiers = {(DOMAIN, device_identifier(coordinator.mac, device_id)) for device_id in listed}
-    return not identifiers & device_entry.identifiers
+    listing = await ListingStore(hass, entry.entry_id).async_load()  # known whether or not the entry is loaded
+    units = () if listing is None else listing.device_info.devices
+    listed = {device_identifier(entry.unique_id or "", device_id) for device_id in (0, *(u.device_id for u in units))}
+    return not {(DOMAIN, identifier) for identifier in listed} & device_entry.identifiers

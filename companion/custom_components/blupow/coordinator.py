@@ -146,22 +146,26 @@ class BluPowCoordinator:
                 translation_key="no_answer",
                 translation_placeholders=placeholders,
             ) from error
-        if response is None or not response.success:
-            reason = response.error_message if response else ""
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="action_failed",
-                translation_placeholders=placeholders | {"error": reason},
-            )
-        answer: dict[str, Any] = json.loads(response.response_data or b"{}")
-        return answer
+        reason = response.error_message if response else ""
+        if response is not None and response.success:
+            try:
+                answer: dict[str, Any] = json.loads(response.response_data or b"{}")
+            except ValueError as error:
+                reason = str(error)
+            else:
+                return answer
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="action_failed",
+            translation_placeholders=placeholders | {"error": reason},
+        )
 
     # what the session brings
 
     async def async_listed(self, info: DeviceInfo, infos: list[EntityInfo], actions: list[UserService]) -> None:
         """Take what the proxy lists at the start of a connection."""
-        known = [listed for listed in infos if type(listed) in PLATFORM_OF]
-        listing = Listing(device_info=info, infos=known, actions=actions)
+        known = {info_key(listed): listed for listed in infos if type(listed) in PLATFORM_OF}
+        listing = Listing(device_info=info, infos=[*known.values(), *self._yet_to_find(info, known)], actions=actions)
         if listing != self.listing:
             changed = self._take_listing(listing)
             await self._store.async_save(listing)
@@ -197,7 +201,6 @@ class BluPowCoordinator:
         for unit in self.units.values():
             unit.async_set(reached=False)
         self.reach.async_set(reached=False)
-        self._lost_units.clear()
         stale = tuple(self.states)
         self.states.clear()
         for key in stale:
@@ -224,6 +227,12 @@ class BluPowCoordinator:
 
     # what is listed
 
+    def _yet_to_find(self, info: DeviceInfo, listed: dict[InfoKey, EntityInfo]) -> Iterable[EntityInfo]:
+        """Return what a proxy that lost its memory finds out anew of its units: it lists but their links until then."""
+        found = {entity.device_id for entity in listed.values() if entity.object_id not in LINK_ENTITIES}
+        vague = {unit.device_id for unit in info.devices} - found
+        return [entity for key, entity in self.infos.items() if key.device_id in vague and key not in listed]
+
     def _take_listing(self, listing: Listing) -> bool:
         """Make devices and entities those of ``listing``; returns whether a known entity is another now."""
         before, self.listing = self.infos, listing
@@ -243,17 +252,14 @@ class BluPowCoordinator:
 
     def _remove_stale(self) -> None:
         """Remove entities that are not listed any more."""
-        listed = set()
-        known_units = set()
-        for info in self.infos.values():
-            names = (info.object_id, *DERIVED.get(info.object_id, ()))
-            listed |= {(PLATFORM_OF[type(info)], unique_id(self.mac, info.device_id, name)) for name in names}
-            if info.object_id not in LINK_ENTITIES:
-                known_units.add(self._registry_ids.get(info.device_id))
+        listed = {
+            (key.platform, unique_id(self.mac, info.device_id, name))
+            for key, info in self.infos.items()
+            for name in (info.object_id, *DERIVED.get(info.object_id, ()))
+        }
         registry = er.async_get(self.hass)
         for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):
-            # what a unit has the proxy finds out anew when it lost its memory: its link is all it lists until then
-            if (entity.domain, entity.unique_id) not in listed and entity.device_id in known_units:
+            if (entity.domain, entity.unique_id) not in listed:
                 registry.async_remove(entity.entity_id)
 
     # what the states mean for the whole

@@ -4,16 +4,22 @@ from collections import defaultdict
 import re
 from typing import Any, Final
 
+from aioesphomeapi import TextSensorInfo
+
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
 from homeassistant.const import CONF_HOST
 from homeassistant.core import HomeAssistant
 
-from .const import CONF_NOISE_PSK
+from .const import CONF_NOISE_PSK, SERIAL_NUMBER
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
 from .wire import STATE_OF
 
 REDACT: Final = {CONF_HOST, CONF_NOISE_PSK, "mac_address", "bluetooth_mac_address", "unique_id", "serial_number"}
-_ADDRESS: Final = re.compile(r"\b(?:[0-9A-Fa-f]{2}[:_-]){5}[0-9A-Fa-f]{2}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")
+_ADDRESS: Final = (  # of Bluetooth and Ethernet, of IPv4, of IPv6
+    r"\b(?:[0-9A-Fa-f]{2}[:_-]?){5}[0-9A-Fa-f]{2}\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}\b|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*"
+)
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowConfigEntry) -> dict[str, Any]:
@@ -36,7 +42,15 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowC
         "bluetooth": coordinator.bluetooth.slots,
         "states": _states(coordinator),
     }
-    return {key: _scrubbed(value) for key, value in async_redact_data(diagnostics, REDACT).items()}
+    secret = re.compile("|".join([_ADDRESS, *map(re.escape, _secrets(coordinator))]), re.IGNORECASE)
+    return {key: _scrubbed(value, secret) for key, value in async_redact_data(diagnostics, REDACT).items()}
+
+
+def _secrets(coordinator: BluPowCoordinator) -> set[str]:
+    """Return what no text may tell: where the proxy is, its key, and the units' serial numbers."""
+    data = coordinator.entry.data
+    serials = [coordinator.value_of(unit, TextSensorInfo, SERIAL_NUMBER) for unit in coordinator.units]
+    return {secret for secret in (data[CONF_HOST], data[CONF_NOISE_PSK], *serials) if secret}
 
 
 def _states(coordinator: BluPowCoordinator) -> dict[str, dict[str, Any]]:
@@ -50,14 +64,14 @@ def _states(coordinator: BluPowCoordinator) -> dict[str, dict[str, Any]]:
     return dict(states)
 
 
-def _scrubbed(value: Any) -> Any:
-    """Return ``value`` without addresses in its texts."""
+def _scrubbed(value: Any, secret: re.Pattern[str]) -> Any:
+    """Return ``value`` without what is ``secret`` in its texts."""
     match value:
         case str():
-            return _ADDRESS.sub(REDACTED, value)
+            return secret.sub(REDACTED, value)
         case dict():
-            return {key: _scrubbed(item) for key, item in value.items()}
+            return {_scrubbed(key, secret): _scrubbed(item, secret) for key, item in value.items()}
         case list() | tuple():
-            return [_scrubbed(item) for item in value]
+            return [_scrubbed(item, secret) for item in value]
         case _:
             return value

@@ -34,6 +34,7 @@ class Issues:
         self._raised: set[str] = set()
         self._timers: dict[int, CALLBACK_TYPE] = {}
         self._statuses: dict[int, tuple[str, str]] = {}  # by unit: its name, and why it is out of reach
+        self._reported: set[int] = set()
 
     @callback
     def async_show(self, key: str, *, wrong: bool, **placeholders: Any) -> None:
@@ -57,12 +58,15 @@ class Issues:
         """Report a unit some time after it got ``out_of_reach``, which says why; None while it is fine."""
         if out_of_reach is None or not self._report_after_min:
             self._statuses.pop(device_id, None)
+            self._reported.discard(device_id)
             if (cancel := self._timers.pop(device_id, None)) is not None:
                 cancel()
             self._show_unit(device_id, None)
             return
         self._statuses[device_id] = name, out_of_reach
-        if device_id not in self._timers:
+        if device_id in self._reported:
+            self._show_unit(device_id, self._statuses[device_id])
+        elif device_id not in self._timers:
             report = partial(self._report, device_id)
             self._timers[device_id] = async_call_later(self._hass, self._report_after_min * 60, report)
 
@@ -73,11 +77,14 @@ class Issues:
             cancel()
         self._timers.clear()
         self._statuses.clear()
+        self._reported.clear()
         for issue_id in tuple(self._raised):
             self._delete(issue_id)
 
     @callback
     def _report(self, device_id: int, _: Any) -> None:
+        del self._timers[device_id]
+        self._reported.add(device_id)
         self._show_unit(device_id, self._statuses[device_id])
 
     def _show_unit(self, device_id: int, status: tuple[str, str] | None) -> None:

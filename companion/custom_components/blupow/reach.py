@@ -5,6 +5,8 @@ from functools import partial
 
 from homeassistant.core import CALLBACK_TYPE, callback
 
+from .const import LOGGER
+
 
 class Reach:
     """Tells its listeners when what it stands for is reached, or lost."""
@@ -26,4 +28,7 @@ class Reach:
         if self.reached != reached:
             self.reached = reached
             for listener in tuple(self._listeners):
-                listener()
+                try:
+                    listener()
+                except Exception:  # noqa: BLE001 - one entity's trouble must not keep the others from being told
+                    LOGGER.exception("Whether something is reached could not be shown")

@@ -147,7 +147,7 @@ class Session:
         if not self._first.done():
             self._first.set_exception(self._not_ready(failure))
             self._first.exception()  # nobody may be waiting
-        elif failure in KEY_FAILURES:
+        if failure in KEY_FAILURES:
             # the client goes on trying, once a minute: the key may be put right on the proxy
             self._entry.async_start_reauth(self._hass)
 

@@ -67,14 +67,14 @@ _RUN: Final = re.compile(r"[_-]{2,}")
 class InfoKey(NamedTuple):
     """What makes an entity of one proxy the same one in another list."""
 
-    kind: type[EntityInfo]
+    platform: Platform
     device_id: int
     key: int
 
 
 def info_key(info: EntityInfo) -> InfoKey:
     """Return the key of an entity."""
-    return InfoKey(type(info), info.device_id, info.key)
+    return InfoKey(PLATFORM_OF[type(info)], info.device_id, info.key)
 
 
 def translation_key(object_id: str) -> tuple[str, dict[str, str]]:
