@@ -75,6 +75,16 @@ async def test_a_unit_out_of_reach_for_ten_minutes(
     assert issues(hass) == {}
 
 
+async def test_an_issue_says_why_a_unit_is_out_of_reach_now(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.unit_link(False, ROVER, HELD)
+    await pass_minutes(hass, freezer, 11)
+    assert issues(hass).keys() == {"link_held"}
+    proxy.unit_link(False, ROVER, "the device ended the connection")
+    assert issues(hass).keys() == {"link_down"}
+
+
 async def test_a_unit_that_comes_back_in_time_is_none(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
 ) -> None:

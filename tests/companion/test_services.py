@@ -73,10 +73,11 @@ async def test_an_entry_has_to_be_loaded(hass: HomeAssistant, loaded: MockConfig
     ("change", "key"),
     [
         ({"answer": ExecuteServiceResponse(success=False, error_message="no unit")}, "action_failed"),
+        ({"answer": ExecuteServiceResponse(success=True, response_data=b"{")}, "action_failed"),
         ({"answer": None}, "no_answer"),
         ({"closed": True}, "no_answer"),
     ],
-    ids=["failed", "silent", "closed"],
+    ids=["failed", "unreadable", "silent", "closed"],
 )
 async def test_what_goes_wrong_is_told(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, change: dict[str, Any], key: str
