@@ -1,23 +1,15 @@
 """Buttons of a proxy."""
 
+from functools import partial
+
 from aioesphomeapi import ButtonInfo, EntityState
 
 from homeassistant.components.button import ButtonDeviceClass, ButtonEntity
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util.enum import try_parse_enum
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # a device takes one write at a time
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the buttons."""
-    async_setup_platform(entry, async_add_entities, {ButtonInfo: BluPowButton})
 
 
 class BluPowButton(BluPowEntity[ButtonInfo, EntityState], ButtonEntity):
@@ -29,3 +21,6 @@ class BluPowButton(BluPowEntity[ButtonInfo, EntityState], ButtonEntity):
     async def async_press(self) -> None:
         """Press it."""
         self._command(self.coordinator.client.button_command)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={ButtonInfo: BluPowButton})

@@ -48,7 +48,7 @@ ADAPTER_STATUS: Final = "bluetooth_adapter_status"
 CLOCK_PROBLEM: Final = "clock"
 BATTERY_POWER: Final = "battery_power"
 HELD_BY_ANOTHER: Final = "held by another central"  # in a link status: it may be the phone app
-# What says who a unit is; of the versions the first that it has.
+# What says who a unit is.
 MODEL: Final = "model"
 SERIAL_NUMBER: Final = "serial_number"
 SOFTWARE_VERSIONS: Final = ("firmware_version", "software_version")

@@ -47,12 +47,12 @@ from .reach import Reach
 from .session import Session
 from .store import Listing, ListingStore
 from .vocabulary import Vocabulary, async_load_vocabulary
-from .wire import PLATFORM_OF, STATE_OF, InfoKey, info_key, unique_id, value
+from .wire import PLATFORM_OF, STATE_OF, Direction, InfoKey, info_key, unique_id, value
 
 type BluPowConfigEntry = ConfigEntry[BluPowCoordinator]
 type StateKey = tuple[type[EntityState], int, int]  # of which kind, of which unit, with which key
 
-DERIVED: dict[str, tuple[str, ...]] = {BATTERY_POWER: ("battery_energy_charged", "battery_energy_discharged")}
+DERIVED: dict[str, tuple[str, ...]] = {BATTERY_POWER: tuple(Direction)}
 
 
 class BluPowCoordinator:
@@ -118,10 +118,10 @@ class BluPowCoordinator:
 
     def value_of(self, device_id: int, kind: type[EntityInfo], object_id: str) -> Any:
         """Return the value of an entity; None when it has none now."""
-        for key, info in self.infos.items():
-            if info.object_id == object_id and info.device_id == device_id and isinstance(info, kind):
-                return value(self.states.get((STATE_OF[kind], device_id, key.key)))
-        return None
+        info = self.infos.get(InfoKey(PLATFORM_OF[kind], device_id, object_id))
+        if info is None or type(info) is not kind:
+            return None
+        return value(self.states.get((STATE_OF[kind], device_id, info.key)))
 
     def unit_name(self, device_id: int) -> str:
         """Return what the proxy calls a unit; empty when it has none with this id."""
@@ -268,9 +268,9 @@ class BluPowCoordinator:
         """Listen to the states that tell of the proxy, or of a unit as a whole."""
         while self._watches:
             self._watches.pop()()
-        for key, info in self.infos.items():
+        for info in self.infos.values():
             if (react := self._reaction(info)) is not None:
-                self._watches.append(self.async_listen_state((STATE_OF[type(info)], key.device_id, key.key), react))
+                self._watches.append(self.async_listen_state((STATE_OF[type(info)], info.device_id, info.key), react))
 
     def _reaction(self, info: EntityInfo) -> Callable[[Any], None] | None:
         """Return what to do with the states of an entity, apart from showing them."""

@@ -1,7 +1,6 @@
 """The energy that a battery takes and gives: its power, added up over time."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from math import isfinite
 from time import monotonic
 from typing import Any, Final
@@ -16,19 +15,12 @@ from homeassistant.helpers.event import async_track_time_interval
 
 from .const import DOMAIN
 from .coordinator import BluPowCoordinator
-from .wire import device_identifier, unique_id
+from .wire import Direction, device_identifier, unique_id
 
 DIGITS: Final = 3  # watt-hours: finer is below what the power's own error adds up to
 # A power that does not change is not told again; the total goes on meanwhile.
 UPDATE: Final = timedelta(minutes=1)
 W_S_PER_KWH: Final = 3_600_000.0
-
-
-class Direction(StrEnum):
-    """Which way the energy flows; the value is the key of the entity's name."""
-
-    CHARGED = "battery_energy_charged"
-    DISCHARGED = "battery_energy_discharged"
 
 
 class BatteryEnergySensor(RestoreSensor):

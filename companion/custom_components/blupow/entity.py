@@ -5,7 +5,7 @@ from typing import Any
 
 from aioesphomeapi import APIConnectionError, EntityInfo, EntityState
 
-from homeassistant.core import callback
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity
@@ -97,9 +97,12 @@ class BluPowEntity[InfoT: EntityInfo, StateT: EntityState](Entity):
             ) from error
 
 
-@callback
-def async_setup_platform(
-    entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback, kinds: Kinds
+async def async_setup_platform(
+    hass: HomeAssistant,
+    entry: BluPowConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    *,
+    kinds: Kinds,
 ) -> None:
     """Add the entities of ``kinds``, now and whenever the proxy lists new ones."""
     coordinator = entry.runtime_data

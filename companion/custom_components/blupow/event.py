@@ -1,23 +1,16 @@
 """Events of a proxy."""
 
+from functools import partial
+
 from aioesphomeapi import Event, EventInfo
 
 from homeassistant.components.event import EventDeviceClass, EventEntity
-from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.core import callback
 from homeassistant.util.enum import try_parse_enum
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 0  # they are pushed
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the events."""
-    async_setup_platform(entry, async_add_entities, {EventInfo: BluPowEvent})
 
 
 class BluPowEvent(BluPowEntity[EventInfo, Event], EventEntity):
@@ -35,3 +28,6 @@ class BluPowEvent(BluPowEntity[EventInfo, Event], EventEntity):
         if state is not None:
             self._trigger_event(state.event_type)
             self.async_write_ha_state()
+
+
+async_setup_entry = partial(async_setup_platform, kinds={EventInfo: BluPowEvent})

@@ -1,27 +1,18 @@
 """Numbers of a proxy."""
 
+from functools import partial
 from math import isfinite
 from typing import Final
 
 from aioesphomeapi import NumberInfo, NumberMode as WireMode, NumberState
 
 from homeassistant.components.number import NumberDeviceClass, NumberEntity, NumberMode
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util.enum import try_parse_enum
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # a device takes one write at a time
 MODE_OF: Final[dict[WireMode | None, NumberMode]] = {WireMode.BOX: NumberMode.BOX, WireMode.SLIDER: NumberMode.SLIDER}
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the numbers."""
-    async_setup_platform(entry, async_add_entities, {NumberInfo: BluPowNumber})
 
 
 class BluPowNumber(BluPowEntity[NumberInfo, NumberState], NumberEntity):
@@ -41,3 +32,6 @@ class BluPowNumber(BluPowEntity[NumberInfo, NumberState], NumberEntity):
     async def async_set_native_value(self, value: float) -> None:
         """Set it."""
         self._command(self.coordinator.client.number_command, value)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={NumberInfo: BluPowNumber})

@@ -1,22 +1,14 @@
 """Selects of a proxy."""
 
+from functools import partial
+
 from aioesphomeapi import SelectInfo, SelectState
 
 from homeassistant.components.select import SelectEntity
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # a device takes one write at a time
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the selects."""
-    async_setup_platform(entry, async_add_entities, {SelectInfo: BluPowSelect})
 
 
 class BluPowSelect(BluPowEntity[SelectInfo, SelectState], SelectEntity):
@@ -31,3 +23,6 @@ class BluPowSelect(BluPowEntity[SelectInfo, SelectState], SelectEntity):
     async def async_select_option(self, option: str) -> None:
         """Select an option."""
         self._command(self.coordinator.client.select_command, option)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={SelectInfo: BluPowSelect})

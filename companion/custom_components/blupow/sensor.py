@@ -22,8 +22,9 @@ from homeassistant.util.enum import try_parse_enum
 
 from .const import BATTERY_POWER
 from .coordinator import BluPowConfigEntry
-from .energy import BatteryEnergySensor, Direction
-from .entity import BluPowEntity, async_setup_platform
+from .energy import BatteryEnergySensor
+from .entity import BluPowEntity, Kinds, async_setup_platform
+from .wire import Direction
 
 PARALLEL_UPDATES = 0  # they are pushed
 STATE_CLASS_OF: Final[dict[WireStateClass | None, SensorStateClass]] = {
@@ -48,7 +49,8 @@ async def async_setup_entry(
             for direction in Direction
         )
 
-    async_setup_platform(entry, async_add_entities, {SensorInfo: BluPowSensor, TextSensorInfo: BluPowTextSensor})
+    kinds: Kinds = {SensorInfo: BluPowSensor, TextSensorInfo: BluPowTextSensor}
+    await async_setup_platform(hass, entry, async_add_entities, kinds=kinds)
     entry.async_on_unload(coordinator.async_listen_new(add_energy))
     add_energy(coordinator.infos.values())
 

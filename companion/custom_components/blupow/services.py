@@ -16,6 +16,7 @@ from .wire import device_identifier
 
 REFRESH: Final = "refresh"
 CAPTURE_FRAMES: Final = "capture_frames"
+SCHEMA: Final = vol.Schema({vol.Required(ATTR_DEVICE_ID): cv.string})
 
 
 @callback
@@ -25,14 +26,14 @@ def async_setup_services(hass: HomeAssistant) -> None:
         DOMAIN,
         REFRESH,
         _async_refresh,
-        schema=vol.Schema({vol.Required(ATTR_DEVICE_ID): cv.string}),
+        schema=SCHEMA,
         supports_response=SupportsResponse.OPTIONAL,
     )
     hass.services.async_register(
         DOMAIN,
         CAPTURE_FRAMES,
         _async_capture_frames,
-        schema=vol.Schema({vol.Required(ATTR_DEVICE_ID): cv.string}),
+        schema=SCHEMA,
         supports_response=SupportsResponse.ONLY,
     )
 

@@ -1,6 +1,6 @@
 """The last list of a proxy, so that its entities exist before it is reached."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aioesphomeapi import COMPONENT_TYPE_TO_INFO, DeviceInfo, EntityInfo, UserService
@@ -19,8 +19,8 @@ class Listing:
     """What a proxy has said of itself, its entities and its actions."""
 
     device_info: DeviceInfo
-    infos: list[EntityInfo] = field(default_factory=list)
-    actions: list[UserService] = field(default_factory=list)
+    infos: list[EntityInfo]
+    actions: list[UserService]
 
 
 class ListingStore:

@@ -1,25 +1,16 @@
 """Switches of a proxy."""
 
+from functools import partial
 from typing import Any
 
 from aioesphomeapi import SwitchInfo, SwitchState
 
 from homeassistant.components.switch import SwitchDeviceClass, SwitchEntity
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util.enum import try_parse_enum
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # a device takes one write at a time
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the switches."""
-    async_setup_platform(entry, async_add_entities, {SwitchInfo: BluPowSwitch})
 
 
 class BluPowSwitch(BluPowEntity[SwitchInfo, SwitchState], SwitchEntity):
@@ -40,3 +31,6 @@ class BluPowSwitch(BluPowEntity[SwitchInfo, SwitchState], SwitchEntity):
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Turn it off."""
         self._command(self.coordinator.client.switch_command, False)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={SwitchInfo: BluPowSwitch})

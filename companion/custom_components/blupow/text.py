@@ -1,22 +1,14 @@
 """Texts of a proxy that can be written."""
 
+from functools import partial
+
 from aioesphomeapi import TextInfo, TextMode as WireMode, TextState
 
 from homeassistant.components.text import TextEntity, TextMode
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # a device takes one write at a time
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the texts."""
-    async_setup_platform(entry, async_add_entities, {TextInfo: BluPowText})
 
 
 class BluPowText(BluPowEntity[TextInfo, TextState], TextEntity):
@@ -34,3 +26,6 @@ class BluPowText(BluPowEntity[TextInfo, TextState], TextEntity):
     async def async_set_value(self, value: str) -> None:
         """Write it."""
         self._command(self.coordinator.client.text_command, value)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={TextInfo: BluPowText})

@@ -1,25 +1,16 @@
 """Updates of what runs at a proxy."""
 
+from functools import partial
 from typing import Any
 
 from aioesphomeapi import UpdateCommand, UpdateInfo, UpdateState
 
 from homeassistant.components.update import UpdateDeviceClass, UpdateEntity, UpdateEntityFeature
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util.enum import try_parse_enum
 
-from .coordinator import BluPowConfigEntry
 from .entity import BluPowEntity, async_setup_platform
 
 PARALLEL_UPDATES = 1  # one update at a time
-
-
-async def async_setup_entry(
-    hass: HomeAssistant, entry: BluPowConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
-) -> None:
-    """Set up the updates."""
-    async_setup_platform(entry, async_add_entities, {UpdateInfo: BluPowUpdate})
 
 
 class BluPowUpdate(BluPowEntity[UpdateInfo, UpdateState], UpdateEntity):
@@ -43,3 +34,6 @@ class BluPowUpdate(BluPowEntity[UpdateInfo, UpdateState], UpdateEntity):
     async def async_install(self, version: str | None, backup: bool, **kwargs: Any) -> None:
         """Install what is newest."""
         self._command(self.coordinator.client.update_command, UpdateCommand.INSTALL)
+
+
+async_setup_entry = partial(async_setup_platform, kinds={UpdateInfo: BluPowUpdate})

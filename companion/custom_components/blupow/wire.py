@@ -1,5 +1,6 @@
 """The vocabulary of the native API, and what it is in Home Assistant's."""
 
+from enum import StrEnum
 import re
 from typing import Any, Final, NamedTuple
 
@@ -64,17 +65,24 @@ _NUMBER: Final = re.compile(r"_(\d+)$")
 _RUN: Final = re.compile(r"[_-]{2,}")
 
 
+class Direction(StrEnum):
+    """Which way a battery's energy flows; the value is the object id of the sensor that is made of its power."""
+
+    CHARGED = "battery_energy_charged"
+    DISCHARGED = "battery_energy_discharged"
+
+
 class InfoKey(NamedTuple):
-    """What makes an entity of one proxy the same one in another list."""
+    """What makes an entity of one proxy the same one in another list, whatever has changed of it."""
 
     platform: Platform
     device_id: int
-    key: int
+    object_id: str
 
 
 def info_key(info: EntityInfo) -> InfoKey:
     """Return the key of an entity."""
-    return InfoKey(PLATFORM_OF[type(info)], info.device_id, info.key)
+    return InfoKey(PLATFORM_OF[type(info)], info.device_id, info.object_id)
 
 
 def translation_key(object_id: str) -> tuple[str, dict[str, str]]:
