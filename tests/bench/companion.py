@@ -2,14 +2,10 @@
 
 import json
 import subprocess
-import sys
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 FOLDER = Path(__file__).parent
 HOME_ASSISTANT = FOLDER.parents[1] / "companion" / ".venv" / "bin" / "python"
@@ -33,16 +29,15 @@ class Comparison:
 
 
 def compare(rounds: int, seconds: float) -> Comparison:
-    """Measure both in turns, ``seconds`` for each figure; UnavailableError."""
+    """Measure both in turns, ``seconds`` for each figure, on proxies that are there; UnavailableError."""
     if not HOME_ASSISTANT.exists():
-        raise UnavailableError("its environment is missing: run `script/setup --all`")
+        raise UnavailableError("its environment is missing: run `script/setup companion`")
     _multicast()
-    with _farm():
-        turns = [
-            (domain, _measure(domain, seconds))
-            for number in range(rounds)
-            for domain in (("blupow", "esphome"), ("esphome", "blupow"))[number % 2]
-        ]
+    turns = [
+        (domain, _measure(domain, seconds))
+        for number in range(rounds)
+        for domain in (("blupow", "esphome"), ("esphome", "blupow"))[number % 2]
+    ]
     return Comparison(
         *(_median([turn for domain, turn in turns if domain == wanted]) for wanted in ("blupow", "esphome"))
     )
@@ -73,19 +68,3 @@ def _multicast() -> None:
             subprocess.run(["ip", *command.split()], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise UnavailableError(f"no multicast on loopback: {error}") from error
-
-
-@contextmanager
-def _farm() -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, FOLDER / "farm.py", *map(str, (FIRST_PORT, KEY, PROXIES, SENSORS))],
-        stdout=subprocess.PIPE,
-    )
-    output: Any = process.stdout
-    try:
-        if output.readline() != b"ready\n":
-            raise UnavailableError("the proxies did not start")
-        yield
-    finally:
-        process.terminate()
-        process.communicate()

@@ -360,7 +360,11 @@ async def load_rows(report: Report, effort: Effort) -> None:
 def companion_rows(report: Report, effort: Effort) -> None:
     """The companion in a real Home Assistant, beside the ESPHome integration on the same proxies."""
     try:
-        measured = companion.compare(effort.home_assistant_rounds, effort.home_assistant_s)
+        with Ours(
+            *("farm", str(companion.FIRST_PORT), companion.KEY),
+            *("--nodes", str(companion.PROXIES), "--sensors", str(companion.SENSORS)),
+        ):
+            measured = companion.compare(effort.home_assistant_rounds, effort.home_assistant_s)
     except companion.UnavailableError as error:
         report.add("in Home Assistant", f"not measured: {error}", met=False)
         return

@@ -1,6 +1,6 @@
 """Our side of the bench, a process of its own; says "ready", and on SIGTERM what it has seen, as JSON.
 
-usage: serve.py node|proxy PORT KEY-OR-MINUS [--sensors N] [--units N] [--interval S] [--speed X]
+usage: serve.py node|proxy|farm PORT KEY-OR-MINUS [--sensors N] [--units N] [--interval S] [--speed X] [--nodes N]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
-from blupow_proxy.app import Proxy, Surroundings
+from blupow_proxy.app import PROJECT_NAME, Proxy, Surroundings
 from blupow_proxy.keys import FileKeyStore
 from blupow_proxy.native_api import (
     BinarySensorEntity,
@@ -38,6 +38,8 @@ from blupow_proxy.storage import Storage
 CLOCK_S = 0.005  # as often as the real device of tests/reference/entities.yaml
 CLOCK_RANGE = 1 << 24  # microseconds that a float holds exactly
 SAMPLE_S = 0.25
+STAMP_S = 0.05
+FARM_UNITS = (("V", "voltage"), ("A", "current"), ("W", "power"), ("°C", "temperature"))
 
 
 def twenty_entities() -> dict[str, Entity]:
@@ -122,8 +124,9 @@ class Ticker:
         self._node.set_state(self._clock, float(now))
 
 
-async def publish_all(node: Node, sensors: list[Entity]) -> None:
+async def publish_all(node: Node, sensors: list[Entity], offset_s: float = 0.0) -> None:
     value = 0.0
+    await asyncio.sleep(offset_s)
     while True:
         value += 0.1
         for sensor in sensors:
@@ -266,18 +269,74 @@ async def serve_proxy(args: argparse.Namespace, folder: Path, key: bytes | None)
     }
 
 
+def farm_node(number: int, sensors: int) -> tuple[Node, list[Entity], Entity]:
+    """A node of a farm, its readings, and its "Stamp"."""
+    node = Node(
+        NodeInfo(
+            name=f"bench-{number}",
+            friendly_name=f"Bench {number}",
+            mac=f"02:00:00:00:01:{number:02x}",
+            model="bench",
+            manufacturer="BluPow",
+            esphome_version="2026.10.0",
+            project_name=PROJECT_NAME,
+            project_version="0.1.0",
+        )
+    )
+    readings: list[Entity] = [
+        SensorEntity(
+            name=f"Reading {index}",
+            unit_of_measurement=FARM_UNITS[index % 4][0],
+            device_class=FARM_UNITS[index % 4][1],
+            state_class="measurement",
+            accuracy_decimals=1,
+        )
+        for index in range(sensors)
+    ]
+    stamp = TextSensorEntity(name="Stamp")
+    for entity in (*readings, stamp):
+        node.add(entity)
+    return node, readings, stamp
+
+
+async def stamping(node: Node, stamp: Entity) -> None:
+    """Say often when it was said, in ns of the monotonic clock."""
+    while True:
+        node.set_state(stamp, str(time.monotonic_ns()))
+        await asyncio.sleep(STAMP_S)
+
+
+async def serve_farm(args: argparse.Namespace, folder: Path, key: bytes | None) -> dict[str, Any]:
+    """``--nodes`` on ports one after another, each with ``--sensors`` that change once a second; the first stamps."""
+    stop = stopped()
+    tasks: list[asyncio.Task[None]] = []
+    keys = FileKeyStore(Storage(folder), encryption=key is not None, configured=key)
+    for number in range(args.nodes):
+        node, readings, stamp = farm_node(number, args.sensors)
+        await ApiServer(node, keys, host="127.0.0.1", port=args.port + number).start()
+        tasks.append(asyncio.create_task(publish_all(node, readings, number / args.nodes)))
+        if number == 0:
+            tasks.append(asyncio.create_task(stamping(node, stamp)))
+    print("ready", flush=True)
+    await stop.wait()
+    for task in tasks:
+        task.cancel()
+    return {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("node", "proxy"))
+    parser.add_argument("what", choices=("node", "proxy", "farm"))
     parser.add_argument("port", type=int)
     parser.add_argument("key")
     parser.add_argument("--sensors", type=int, default=0)
     parser.add_argument("--units", type=int, default=5)
     parser.add_argument("--interval", type=float, default=0.5)
     parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--nodes", type=int, default=20)
     args = parser.parse_args()
     key = None if args.key == "-" else b64decode(args.key)
-    serve = serve_node if args.what == "node" else serve_proxy
+    serve = {"node": serve_node, "proxy": serve_proxy, "farm": serve_farm}[args.what]
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         print(json.dumps(asyncio.run(serve(args, Path(folder), key))), flush=True)
 
