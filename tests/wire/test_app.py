@@ -133,16 +133,22 @@ async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
         await client.disconnect()
 
 
+async def client_that_notices(run: Running) -> tuple[APIClient, asyncio.Event]:
+    """Return a connected client, and what is set once the proxy has sent it away in order."""
+    stopped = asyncio.Event()
+
+    async def on_stop(expected: bool) -> None:
+        assert expected
+        stopped.set()
+
+    client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK)
+    await client.connect(on_stop=on_stop, login=True)
+    return client, stopped
+
+
 async def test_the_first_client_is_told_to_list_again(tmp_path: Path) -> None:
     async with running(tmp_path) as run:
-        stopped = asyncio.Event()
-
-        async def on_stop(expected: bool) -> None:
-            assert expected
-            stopped.set()
-
-        client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK)
-        await client.connect(on_stop=on_stop, login=True)
+        client, stopped = await client_that_notices(run)
         first, _ = await client.list_entities_services()
         async with asyncio.timeout(FOUND_S):
             await stopped.wait()
@@ -155,14 +161,7 @@ async def test_the_first_client_is_told_to_list_again(tmp_path: Path) -> None:
 async def test_who_has_not_listed_yet_may_go_on(tmp_path: Path) -> None:
     """A user who pairs while the units are found out would see it fail."""
     async with running(tmp_path, config(renogy=())) as run:
-        stopped = asyncio.Event()
-
-        async def on_stop(expected: bool) -> None:
-            assert expected
-            stopped.set()
-
-        client = APIClient("127.0.0.1", run.proxy.server.port, None, noise_psk=PSK)
-        await client.connect(on_stop=on_stop, login=True)
+        client, stopped = await client_that_notices(run)
         run.proxy._list_anew()
         await client.device_info()
         assert not stopped.is_set()
