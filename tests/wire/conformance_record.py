@@ -552,11 +552,10 @@ async def esphome(device: str) -> AsyncIterator[Target]:
 @contextlib.asynccontextmanager
 async def ours(device: str, like: Mapping[str, Any]) -> AsyncIterator[Target]:
     """Serve a node with the identity ``like`` that of the real device."""
-    from conftest import reference_node  # noqa: PLC0415 - found once this runs as a script
-
     from blupow_proxy.keys import FileKeyStore  # noqa: PLC0415
     from blupow_proxy.server import ApiServer  # noqa: PLC0415
     from blupow_proxy.storage import Storage  # noqa: PLC0415
+    from conftest import reference_node  # noqa: PLC0415 - found once this runs as a script
 
     node, _ = reference_node()
     node.info = replace(node.info, **like)
