@@ -9,7 +9,13 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from homeassistant.config_entries import SOURCE_IGNORE, SOURCE_USER, SOURCE_ZEROCONF, ConfigEntryState
+from homeassistant.config_entries import (
+    SOURCE_IGNORE,
+    SOURCE_USER,
+    SOURCE_ZEROCONF,
+    ConfigEntryDisabler,
+    ConfigEntryState,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr
@@ -115,7 +121,8 @@ async def test_paired_with_one_click(hass: HomeAssistant, proxy: FakeProxy, sour
 async def test_a_proxy_that_wants_no_encryption(hass: HomeAssistant, proxy: FakeProxy) -> None:
     proxy.key = ""
     result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
-    assert made(result) == ENTRY | {"noise_psk": ""}
+    assert is_form(result, "plaintext")
+    assert made(await go_on(hass, result)) == ENTRY | {"noise_psk": ""}
 
 
 @pytest.mark.parametrize("step", ["discovery_confirm", "key", "pair", "plaintext"])
@@ -222,6 +229,17 @@ async def test_somebody_pairs_first(hass: HomeAssistant, proxy: FakeProxy) -> No
     assert made(await go_on(hass, result, noise_psk=KEY)) == ENTRY
 
 
+async def test_to_agree_to_pairing_is_no_consent_to_do_without(hass: HomeAssistant, proxy: FakeProxy) -> None:
+    proxy.key, proxy.info, proxy.closed = "", replace(proxy.info, **WAITING), True
+    result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
+    assert is_form(result, "pair", "pairing_closed")
+    proxy.info, proxy.closed = device_info(), False
+    result = await go_on(hass, result)
+    assert is_form(result, "plaintext")
+    proxy.info = replace(proxy.info, **WAITING)
+    assert made(await go_on(hass, result))["paired"]
+
+
 async def test_another_device_is_no_proxy(hass: HomeAssistant, proxy: FakeProxy) -> None:
     proxy.key, proxy.info = "", replace(proxy.info, project_name="esphome.voice-assistant")
     result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
@@ -243,6 +261,13 @@ async def test_another_proxy_answers_than_was_announced(
 async def test_what_says_not_who_it_is(hass: HomeAssistant) -> None:
     result = await start(hass, SOURCE_ZEROCONF, announced(mac=""))
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "no_identity")
+
+
+@pytest.mark.parametrize("unused", [{"source": SOURCE_IGNORE}, {"disabled_by": ConfigEntryDisabler.USER}])
+async def test_the_esphome_integration_knows_it_but_does_not_use_it(hass: HomeAssistant, unused: Any) -> None:
+    MockConfigEntry(domain="esphome", unique_id=MAC, **unused).add_to_hass(hass)
+    result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
+    assert made(await go_on(hass, result, noise_psk=KEY)) == ENTRY
 
 
 @pytest.mark.parametrize("choice", ["add_anyway", "keep_esphome"])
@@ -418,6 +443,32 @@ async def test_another_proxy(hass: HomeAssistant, loaded: MockConfigEntry, other
     assert entity_id(hass, "sensor", "battery_voltage", ROVER, OTHER_MAC) == battery
     assert hass.states.get(battery) is not None
     assert {device.id for device in dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)} == devices
+
+
+async def test_the_proxy_that_is_replaced_forgets_the_key_that_pairing_has_set(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, other: FakeProxy
+) -> None:
+    hass.config_entries.async_update_entry(entry, data=entry.data | {"paired": True})
+    other.key, other.info = "", replace(other.info, **WAITING)
+    result = await go_on(hass, await reconfigure(hass, entry), **ELSEWHERE)
+    assert is_form(result, "pair")
+    result = await go_on(hass, await go_on(hass, result), next_step_id="replace_proxy")
+    assert succeeded(result, "reconfigure_successful")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert proxy.key == ""
+    assert entry.data["noise_psk"] == other.key != ""
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_an_entry_without_a_key(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, waits: bool
+) -> None:
+    hass.config_entries.async_update_entry(entry, data=entry.data | {"noise_psk": ""})
+    proxy.key, proxy.info = "", replace(proxy.info, **WAITING) if waits else proxy.info
+    result = await go_on(hass, await reconfigure(hass, entry), **PLACE)
+    assert succeeded(result, "reconfigure_successful")
+    assert entry.data["noise_psk"] == proxy.key
+    assert bool(proxy.key) is waits
 
 
 @pytest.mark.parametrize("source", [SOURCE_USER, SOURCE_IGNORE])

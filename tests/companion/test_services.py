@@ -13,8 +13,9 @@ from proxies import MAC, ROVER, FakeProxy
 
 
 def device(hass: HomeAssistant, identifier: str) -> str:
-    registry = dr.async_get(hass)
-    return next(entry.id for entry in registry.devices if ("blupow", identifier) in entry.identifiers)
+    (entry,) = hass.config_entries.async_entries("blupow")
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    return next(device.id for device in devices if ("blupow", identifier) in device.identifiers)
 
 
 async def call(hass: HomeAssistant, action: str, device_id: str, *, response: bool = True) -> Any:

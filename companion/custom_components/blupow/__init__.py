@@ -1,13 +1,13 @@
 """BluPow: Renogy power gear, read over Bluetooth LE by a proxy near it."""
 
-from homeassistant.const import CONF_HOST, CONF_PORT, EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import DeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
-from .connection import async_forget_key
-from .const import CONF_NOISE_PSK, CONF_PAIRED, DOMAIN, LOGGER, PLATFORMS
+from .connection import async_take_key_back
+from .const import DOMAIN, PLATFORMS
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
 from .services import async_setup_services
 from .store import ListingStore
@@ -48,14 +48,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> b
 async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> None:
     """Forget a proxy; a key that the companion has set is taken back, so that it can be paired again."""
     await ListingStore(hass, entry.entry_id).async_remove()
-    data = entry.data
-    if not data.get(CONF_PAIRED):
-        return
-    if not await async_forget_key(hass, data[CONF_HOST], data[CONF_PORT], data[CONF_NOISE_PSK]):
-        LOGGER.warning(
-            "%s could not be told to forget its key: run `blupow-proxy pair FILE --forget` there to pair it again",
-            entry.title,
-        )
+    await async_take_key_back(hass, entry.title, entry.data)
 
 
 async def async_remove_config_entry_device(

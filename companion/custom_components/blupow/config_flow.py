@@ -12,36 +12,19 @@ from homeassistant.config_entries import (
     ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
-    OptionsFlowWithReload,
 )
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import format_mac
-from homeassistant.helpers.selector import (
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
-    TextSelector,
-    TextSelectorConfig,
-    TextSelectorType,
-)
+from homeassistant.helpers.selector import TextSelector, TextSelectorConfig, TextSelectorType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
-from .bluetooth import offers_bluetooth
-from .connection import ConnectionFailedError, Failure, Identified, async_identify, async_pair
-from .const import (
-    CONF_BLUETOOTH_SOURCE,
-    CONF_DEVICE_NAME,
-    CONF_NOISE_PSK,
-    CONF_PAIRED,
-    CONF_REPORT_AFTER,
-    CONF_SUBSCRIBE_LOGS,
-    DEFAULT_PORT,
-    DEFAULT_REPORT_AFTER_MIN,
-    DOMAIN,
-)
+from .connection import ConnectionFailedError, Failure, Identified, async_identify, async_pair, async_take_key_back
+from .const import CONF_DEVICE_NAME, CONF_NOISE_PSK, CONF_PAIRED, DEFAULT_PORT, DOMAIN
 from .coordinator import BluPowConfigEntry
+from .esphome import async_has_proxy
+from .options_flow import BluPowOptionsFlow
 from .replacement import async_forget_discovery, async_replace
 
 KEY = {
@@ -101,9 +84,7 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_discovery_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on: the user wants to add the proxy."""
-        if user_input is None:  # the frontend shows the form again
-            return self._form("discovery_confirm")
-        return await self._async_connect("discovery_confirm")
+        return await self._async_answered("discovery_confirm", user_input)
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """Find out what is wrong with the key, and ask for what puts it right."""
@@ -124,21 +105,15 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_key(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on with the key."""
-        if user_input is None:  # the frontend shows the form again
-            return self._form("key")
-        return await self._async_connect("key", _key(user_input))
+        return await self._async_answered("key", user_input)
 
     async def async_step_pair(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Try again to pair."""
-        if user_input is None:  # the frontend shows the form again
-            return self._form("pair")
-        return await self._async_connect("pair")
+        """Pair, or try again to."""
+        return await self._async_answered("pair", user_input)
 
     async def async_step_plaintext(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on without encryption."""
-        if user_input is None:  # the frontend shows the form again
-            return self._form("plaintext")
-        return await self._async_connect("plaintext")
+        return await self._async_answered("plaintext", user_input)
 
     async def async_step_esphome_configured(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask whether to have the proxy here as well, which the ESPHome integration has."""
@@ -171,27 +146,33 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
 
     # how it goes on
 
+    async def _async_answered(self, step: str, user_input: dict[str, Any] | None) -> ConfigFlowResult:
+        """Go on with the answer to the form of ``step``, or show it: the frontend may ask for that again."""
+        if user_input is None:
+            return self._form(step)
+        return await self._async_connect(step, _key(user_input))
+
     async def _async_connect(self, step: str, key: str = "") -> ConfigFlowResult:
         """Go on with whoever answers; ask for what is missing, or show ``step`` again with what went wrong."""
         try:
             self._found = found = await async_identify(self.hass, self._host, self._port, key)
         except ConnectionFailedError as error:
             return await self._async_failed(step, error.failure)
-        agreed = "pair" if found.waits_for_key else "plaintext"
-        if not found.key and self._had_key(step) and step not in (agreed, "plaintext"):
-            return self._form(agreed)
-        if self._expected not in (None, found.mac):
-            if self.source != SOURCE_RECONFIGURE:
-                return self._form(step, Failure.ANOTHER_PROXY)
-            other = self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac)
-            if other is not None and other.source != SOURCE_IGNORE:
-                return self._form(step, Failure.OTHER_ENTRY)
-            return await self.async_step_replace()
+        another = self._expected not in (None, found.mac)
+        if another and self.source != SOURCE_RECONFIGURE:
+            return self._form(step, Failure.ANOTHER_PROXY)
+        known = self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.mac)
+        if another and known is not None and known.source != SOURCE_IGNORE:
+            return self._form(step, Failure.OTHER_ENTRY)
         if self._entry is None:
             self._name = found.title
             await self._async_abort_if_known(found)
-            if self.hass.config_entries.async_entry_for_domain_unique_id("esphome", found.mac) is not None:
-                return await self.async_step_esphome_configured()
+        if (question := self._question(found, step)) is not None:
+            return self._form(question)
+        if another:
+            return await self.async_step_replace()
+        if self._entry is None and async_has_proxy(self.hass, found.mac):
+            return await self.async_step_esphome_configured()
         return await self._async_save()
 
     async def _async_failed(self, step: str, failure: Failure) -> ConfigFlowResult:
@@ -247,12 +228,21 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_create_entry(title=found.title, data=data)
         if found.mac != self._entry.unique_id:
             await async_forget_discovery(self.hass, found.mac)
+            # the one that is replaced may run on
+            self.hass.async_create_background_task(
+                async_take_key_back(self.hass, self._entry.title, self._entry.data), f"{DOMAIN} take key back"
+            )
             async_replace(self.hass, self._entry, found.mac)
         return self.async_update_reload_and_abort(self._entry, unique_id=found.mac, data_updates=data)
 
-    def _had_key(self, step: str) -> bool:
-        """Whether the proxy was encrypted before, so that to do without its key has to be agreed to."""
-        return step == "key" or (self._entry is not None and bool(self._entry.data[CONF_NOISE_PSK]))
+    def _question(self, found: Identified, step: str) -> str | None:
+        """Return the step that asks whether the proxy may do without the key that it is expected to have."""
+        if found.key or step == "plaintext":
+            return None
+        known = None if self._entry is None else self._entry.data[CONF_NOISE_PSK]
+        if found.waits_for_key:  # a new one is paired with one click
+            return "pair" if step != "pair" and (known or step == "key") else None
+        return None if known == "" else "plaintext"
 
     def _data(self, found: Identified, entry: BluPowConfigEntry | None) -> dict[str, Any]:
         """Return what ``entry`` has to know of the proxy."""
@@ -297,27 +287,3 @@ def _works(entry: BluPowConfigEntry | None) -> bool:
 def _key(user_input: Mapping[str, Any]) -> str:
     key: str = user_input.get(CONF_NOISE_PSK, "")
     return key.strip()
-
-
-class BluPowOptionsFlow(OptionsFlowWithReload):
-    """The dialogue of the options."""
-
-    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the options."""
-        if user_input is not None:
-            return self.async_create_entry(data=user_input)
-        entry: BluPowConfigEntry = self.config_entry
-        minutes = NumberSelector(
-            NumberSelectorConfig(min=0, max=1440, mode=NumberSelectorMode.BOX, unit_of_measurement="min")
-        )
-        schema: dict[Any, Any] = {
-            vol.Required(CONF_REPORT_AFTER, default=DEFAULT_REPORT_AFTER_MIN): vol.All(minutes, vol.Coerce(int)),
-            vol.Required(CONF_SUBSCRIBE_LOGS, default=False): bool,
-        }
-        listing = entry.runtime_data.listing if entry.state is ConfigEntryState.LOADED else None
-        if CONF_BLUETOOTH_SOURCE in entry.options or (listing is not None and offers_bluetooth(listing.device_info)):
-            taken = self.hass.config_entries.async_entry_for_domain_unique_id("esphome", entry.unique_id or "")
-            schema[vol.Required(CONF_BLUETOOTH_SOURCE, default=taken is None)] = bool
-        return self.async_show_form(
-            step_id="init", data_schema=self.add_suggested_values_to_schema(vol.Schema(schema), entry.options)
-        )

@@ -2,10 +2,11 @@
 
 import asyncio
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from aioesphomeapi import (
     APIClient,
@@ -18,11 +19,11 @@ from aioesphomeapi import (
 from aioesphomeapi.core import TimeoutAPIError
 
 from homeassistant.components import zeroconf
-from homeassistant.const import __version__
+from homeassistant.const import CONF_HOST, CONF_PORT, __version__
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import format_mac
 
-from .const import LOGGER, PROJECT
+from .const import CONF_NOISE_PSK, CONF_PAIRED, LOGGER, PROJECT
 
 CLIENT_INFO: Final = f"BluPow companion (Home Assistant {__version__})"  # the proxy knows the companion by its start
 ANSWER_S: Final = 15.0  # the client's own limits for resolving, connecting and greeting are longer than users wait
@@ -147,18 +148,26 @@ async def async_pair(hass: HomeAssistant, host: str, port: int, found: Identifie
     return replace(found, key=key, paired=True)
 
 
-async def async_forget_key(hass: HomeAssistant, host: str, port: int, key: str) -> bool:
-    """Make the proxy forget the key that pairing has set, so that it can be paired again; whether that worked."""
-    client = await async_client(hass, host, port, key)
+async def async_take_key_back(hass: HomeAssistant, title: str, data: Mapping[str, Any]) -> None:
+    """Make a proxy forget the key that pairing has set, so that it can be paired again; ``data`` is its entry's."""
+    if not data.get(CONF_PAIRED):
+        return
+    host = data[CONF_HOST]
+    client = await async_client(hass, host, data[CONF_PORT], data[CONF_NOISE_PSK])
+    forgotten = False
     try:
         async with asyncio.timeout(ANSWER_S):
             await client.connect(login=True, log_errors=False)
-            return await client.noise_encryption_set_key(b"")
+            forgotten = await client.noise_encryption_set_key(b"")
     except (APIConnectionError, TimeoutError) as error:
         LOGGER.debug("%s was not told to forget its key: %s", host, error)
-        return False
     finally:
         await client.disconnect(force=True)
+    if not forgotten:
+        LOGGER.warning(
+            "%s could not be told to forget its key: run `blupow-proxy pair FILE --forget` there to pair it again",
+            title,
+        )
 
 
 def failure_of(error: Exception) -> Failure:

@@ -43,6 +43,7 @@ from .const import (
     LOGGER,
     RELEASE_LINK,
 )
+from .esphome import async_has_proxy
 from .reach import Reach
 from .session import Session
 from .store import Listing, ListingStore
@@ -326,7 +327,7 @@ class BluPowCoordinator:
         """Let Home Assistant use the proxy's Bluetooth, if it may and nobody else offers it."""
         wanted = self.entry.options.get(CONF_BLUETOOTH_SOURCE)  # unless told, where nobody else does
         possible = offers_bluetooth(info) and "bluetooth" in self.hass.config.components
-        taken = self.hass.config_entries.async_entry_for_domain_unique_id("esphome", self.mac) is not None
+        taken = async_has_proxy(self.hass, self.mac)
         duplicate = False
         if possible and wanted is not False and (wanted or not taken):
             duplicate = taken or not self.bluetooth.async_register(self.client, info, self._registry_ids[0])
