@@ -204,6 +204,7 @@ class FakeProxy:
     reachable: bool = True
     closed: bool = False  # says hello and goodbye, as one that nobody has paired in time
     hangs: bool = False  # says nothing
+    silent: bool = False  # says hello, and nothing more
     accepts_key: bool = True
     answer: ExecuteServiceResponse | None = field(
         default_factory=lambda: ExecuteServiceResponse(success=True, response_data=b'{"units": {"Rover": "refreshed"}}')
@@ -257,6 +258,7 @@ class FakeClient:
         self.on_log: Callable[[Any], None] | None = None
         self._proxies = proxies
         self._on_stop: Callable[[bool], Awaitable[None]] | None = None
+        self._ended = asyncio.Event()
 
     async def _nothing(self) -> None:
         pass
@@ -300,6 +302,7 @@ class FakeClient:
         elif self.noise_psk != (proxy.key or ZERO_KEY):
             raise InvalidEncryptionKeyAPIError("Invalid encryption key", proxy.info.name, mac)
         self.is_connected = True
+        self._ended.clear()
         proxy.clients.append(self)
 
     async def disconnect(self, force: bool = False) -> None:
@@ -313,6 +316,7 @@ class FakeClient:
         if not self.is_connected:
             return
         self.is_connected = False
+        self._ended.set()
         if self._on_stop is not None:
             # as the real client does: whoever ends the connection may hold what this waits for
             self._stopping = asyncio.create_task(self._on_stop(expected))
@@ -327,6 +331,8 @@ class FakeClient:
         return self._alive().info
 
     async def device_info_and_list_entities(self) -> tuple[DeviceInfo, list[EntityInfo], list[UserService]]:
+        if self._alive().silent:
+            await self._ended.wait()
         proxy = self._alive()
         return proxy.info, list(proxy.infos), list(proxy.actions)
 

@@ -11,11 +11,13 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
+from custom_components.blupow.coordinator import BluPowCoordinator
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from proxies import HOST, KEY, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, device_info, shown
+from proxies import HOST, KEY, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, device_info, settle, shown
 
 PROBE = timedelta(seconds=6)
+PAUSE = timedelta(seconds=61)
 
 
 @pytest.fixture
@@ -40,7 +42,19 @@ def issues(hass: HomeAssistant) -> set[str | None]:
 async def pass_time(hass: HomeAssistant, freezer: FrozenDateTimeFactory, span: timedelta) -> None:
     freezer.tick(span)
     async_fire_time_changed(hass)
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def look(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Let the session look whether it can connect, before the client tries again by itself."""
+    session: Any = entry.runtime_data.session
+    session._look_no_more()
+    session._look(None)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def asked(hass: HomeAssistant) -> list[str]:
+    return [flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()]
 
 
 async def test_a_lost_connection_is_taken_up_again_and_told_once(
@@ -72,8 +86,7 @@ async def test_a_port_that_is_open_again_is_used_at_once(
     assert not proxy.connected
     port.side_effect, port.return_value = None, (Mock(), writer := Mock())
     proxy.reachable = True
-    await loaded.runtime_data.session._async_probe(None)
-    await hass.async_block_till_done()
+    await look(hass, loaded)
     writer.close.assert_called_once()
     assert proxy.connected
     await pass_time(hass, freezer, PROBE)
@@ -105,10 +118,63 @@ async def test_a_session_that_ends_during_a_probe_stays_ended(
         return Mock(), Mock()
 
     port.side_effect = opened
-    session._cancel_probe()
-    await session._async_probe(None)
-    await hass.async_block_till_done()
+    await look(hass, loaded)
+    assert port.await_count == 1
     assert not proxy.connected
+
+
+async def test_a_probe_holds_nothing_up(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock, freezer: FrozenDateTimeFactory
+) -> None:
+    answer = hass.loop.create_future()
+
+    async def unanswered(*_: Any) -> Any:
+        return await answer
+
+    port.side_effect = unanswered
+    proxy.reachable = False
+    await proxy.drop()
+    freezer.tick(PROBE)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    assert port.await_count == 1
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert answer.cancelled()
+
+
+async def test_a_proxy_that_says_no_more_than_hello_holds_nothing_up(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.silent = True
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert proxy.connected
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert not proxy.connected
+
+
+async def test_what_can_not_be_taken_up_is_told_once_and_tried_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    proxy: FakeProxy,
+    port: AsyncMock,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with patch.object(BluPowCoordinator, "async_listed", side_effect=ValueError("a bug")) as listed:
+        await proxy.drop()
+        await hass.async_block_till_done()
+        for _ in range(12):
+            await pass_time(hass, freezer, PROBE)
+    assert listed.await_count == 2
+    assert [text for text in logged(caplog) if "taken up" in text] == [
+        "Solar shed: what the proxy lists could not be taken up"
+    ]
+    assert not proxy.connected
+    await pass_time(hass, freezer, PAUSE)
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+    assert proxy.connected
 
 
 async def test_a_connection_that_ends_while_it_begins_is_tried_again(
@@ -141,6 +207,52 @@ async def test_a_key_that_has_become_wrong_is_asked_for_until_it_is_right(
     assert hass.config_entries.flow.async_progress() == []
 
 
+async def test_a_session_that_ends_while_a_connection_begins_stays_ended(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    session: Any = loaded.runtime_data.session
+    ends = hass.loop.create_future()
+
+    async def listed(*_: Any) -> None:
+        ends.set_result(hass.async_create_task(session.async_stop()))
+        await settle()
+        raise ValueError
+
+    with patch.object(BluPowCoordinator, "async_listed", side_effect=listed):
+        await proxy.drop()
+        await (await ends)
+    await hass.async_block_till_done()
+    assert not proxy.connected
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_proxy_without_encryption_that_has_it_now_is_to_be_paired(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, closed: bool
+) -> None:
+    hass.config_entries.async_update_entry(entry, data=entry.data | {"noise_psk": ""})
+    proxy.key = ""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert asked(hass) == []
+    proxy.info = replace(proxy.info, api_encryption_supported=True, api_encryption_provisionable=True)
+    proxy.closed = closed
+    await proxy.drop()
+    await hass.async_block_till_done()
+    if closed:
+        assert asked(hass) == []  # it may have been about to restart
+        await entry.runtime_data.session._logic.start()
+        await hass.async_block_till_done()
+    assert asked(hass) == ["reauth"]
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["step_id"] == "pair"
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == ("unavailable" if closed else "13.2")
+    proxy.closed = False
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {})
+    await hass.async_block_till_done()
+    assert entry.data["noise_psk"] == proxy.key != ""
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+
+
 async def test_a_removed_key_is_an_issue_until_it_is_back(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
 ) -> None:
@@ -161,6 +273,7 @@ async def test_another_proxy_at_the_address_changes_nothing(
     entry: MockConfigEntry,
     proxies: dict[tuple[str, int], FakeProxy],
     port: AsyncMock,
+    freezer: FrozenDateTimeFactory,
     encrypted: bool,
 ) -> None:
     right = proxies[HOST, PORT]
@@ -178,10 +291,19 @@ async def test_another_proxy_at_the_address_changes_nothing(
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     assert issues(hass) == {"wrong_device"}
     assert not other.connected
+    made = len(other.clients)
     proxies[HOST, PORT] = right
-    await session._logic.stop()
-    await session._logic.start()
-    await hass.async_block_till_done()
+    if encrypted:  # the client waits by itself
+        await session._logic.stop()
+        await session._logic.start()
+        await hass.async_block_till_done()
+    else:
+        port.side_effect, port.return_value = None, (Mock(), Mock())
+        await pass_time(hass, freezer, PROBE)
+        assert len(other.clients) == made
+        assert not right.connected
+        await pass_time(hass, freezer, PAUSE)
+    assert right.connected
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
     assert issues(hass) == set()
 

@@ -31,7 +31,9 @@ FIRST_S: Final = 15.0  # the client's own limits for resolving, connecting and g
 # its cable was cut says nothing there. So we look whether the port is open, which costs next to nothing.
 PROBE_S: Final = 5.0
 PROBE_DEADLINE_S: Final = 3.0  # before the next probe is due
-KEY_FAILURES: Final = (Failure.KEY_NEEDED, Failure.WRONG_KEY, Failure.NO_ENCRYPTION)
+PAUSE_S: Final = 60.0  # the client's own longest wait, after what it does not see as a failure: another proxy's answer
+CUT_SHORT: Final = 2  # connections in a row: one may end while it begins because the proxy is restarted just then
+KEY_FAILURES: Final = (Failure.KEY_NEEDED, Failure.WRONG_KEY, Failure.NO_ENCRYPTION, Failure.PAIRING_CLOSED)
 
 
 class SessionHandler(Protocol):
@@ -66,8 +68,10 @@ class Session:
         self._logic: ReconnectLogic | None = None
         self._first: asyncio.Future[None] = hass.loop.create_future()
         self._connected = False
+        self._cut_short = 0
+        self._paused = False
         self._probe_helps = True
-        self._cancel_probe: CALLBACK_TYPE | None = None
+        self._cancel_look: CALLBACK_TYPE | None = None
 
     @classmethod
     async def async_create(cls, hass: HomeAssistant, entry: ConfigEntry[Any], handler: SessionHandler) -> Session:
@@ -87,7 +91,7 @@ class Session:
             on_connect_error=self._async_connect_error,
         )
         await self._logic.start()
-        self._probe_later()
+        self._look_later(PROBE_S)
 
     async def async_first_connection(self) -> None:
         """Wait until the proxy was listed once; ConfigEntryAuthFailed or ConfigEntryNotReady when that fails."""
@@ -99,10 +103,10 @@ class Session:
 
     async def async_stop(self) -> None:
         """End the connection for good."""
-        if self._cancel_probe is not None:
-            self._cancel_probe()
-            self._cancel_probe = None
+        self._look_no_more()
         logic, self._logic = self._logic, None
+        if not self._connected:  # and what is on its way to that ends now, not in its own time
+            await self.client.disconnect(force=True)
         if logic is not None:
             await logic.stop()
         await self.client.disconnect()
@@ -110,35 +114,62 @@ class Session:
 
     async def _async_connected(self) -> None:
         try:
-            info, infos, actions = await self.client.device_info_and_list_entities()
-            if format_mac(info.mac_address) != self._entry.unique_id:  # only plaintext gets this far
-                self._failed(Failure.ANOTHER_PROXY, format_mac(info.mac_address))
-                await self.client.disconnect()
-                return
-            await self._handler.async_listed(info, infos, actions)
-            self._connected = self._probe_helps = True
-            self.connections += 1
-            self.client.subscribe_states(self._handler.async_state)
-            if self._entry.options.get(CONF_SUBSCRIBE_LOGS):
-                self.client.subscribe_logs(self._log, log_level=LogLevel.LOG_LEVEL_INFO)
+            await self._async_begin()
         except APIConnectionError as error:
             LOGGER.debug("%s: the connection ended while it began: %s", self._entry.title, error)
+            self.last_error = repr(error)
+            self._cut_short += 1
+            if self._cut_short >= CUT_SHORT and not self._entry.data[CONF_NOISE_PSK]:
+                # what a proxy does that has encryption now, and that nobody has paired in time
+                self._failed(Failure.PAIRING_CLOSED)
             await self.client.disconnect()
+        except Exception as error:  # noqa: BLE001 - the client would take the connection for one that is used
+            if (told := repr(error)) != self.last_error:
+                LOGGER.exception("%s: what the proxy lists could not be taken up", self._entry.title)
+            self.last_error = told
+            self._failed(Failure.CANNOT_CONNECT)
+            await self._async_pause()
+
+    async def _async_begin(self) -> None:
+        """Take what the proxy lists, and listen to it; APIConnectionError."""
+        info, infos, actions = await self.client.device_info_and_list_entities()
+        if format_mac(info.mac_address) != self._entry.unique_id:  # only plaintext gets this far
+            self._failed(Failure.ANOTHER_PROXY, format_mac(info.mac_address))
+            await self._async_pause()
             return
+        await self._handler.async_listed(info, infos, actions)
+        self._connected = self._probe_helps = True
+        self._cut_short = 0
+        self.connections += 1
+        self.client.subscribe_states(self._handler.async_state)
+        if self._entry.options.get(CONF_SUBSCRIBE_LOGS):
+            self.client.subscribe_logs(self._log, log_level=LogLevel.LOG_LEVEL_INFO)
         if not self._first.done():
             self._first.set_result(None)
+        if info.api_encryption_provisionable and not self._entry.data[CONF_NOISE_PSK]:
+            self._entry.async_start_reauth(self._hass)  # it has encryption now, and can be paired for a while
+            return
         # the key was wrong, and somebody has put it right on the proxy
         for flow in list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH})):
             self._hass.config_entries.flow.async_abort(flow["flow_id"])
+
+    async def _async_pause(self) -> None:
+        """End a connection that is of no use, and try again later."""
+        self._paused = True
+        self._look_no_more()
+        self._look_later(PAUSE_S)
+        if self._logic is not None:
+            self._logic.stop_callback()  # once it is done with this connection
+        await self.client.disconnect()
 
     async def _async_disconnected(self, expected_disconnect: bool) -> None:
         self._connected = False
         if self._logic is not None:
             self._handler.async_lost()
-            self._probe_later()
+            self._look_later(PROBE_S)
 
     async def _async_connect_error(self, error: Exception) -> None:
-        self.last_error = f"{type(error).__name__}: {error}"
+        self.last_error = repr(error)
         answered = format_mac(error.received_mac) if isinstance(error, BadMACAddressAPIError) else None
         self._failed(Failure.ANOTHER_PROXY if answered else failure_of(error), answered)
 
@@ -157,20 +188,30 @@ class Session:
         return kind(translation_domain=DOMAIN, translation_key=failure, translation_placeholders=placeholders)
 
     @callback
-    def _probe_later(self) -> None:
-        if self._cancel_probe is None and self._logic is not None:
-            self._cancel_probe = async_call_later(self._hass, PROBE_S, self._async_probe)
+    def _look_later(self, delay_s: float) -> None:
+        if self._cancel_look is None and self._logic is not None:
+            self._cancel_look = async_call_later(self._hass, delay_s, self._look)
 
-    async def _async_probe(self, _: Any) -> None:
-        """Connect at once when the port is open again."""
-        self._cancel_probe = None
-        if self._connected:
-            return
-        if self._probe_helps and await _async_is_open(self._entry.data[CONF_HOST], self._entry.data[CONF_PORT]):
-            self._probe_helps = False  # whatever hinders it now, trying more often is no remedy
+    @callback
+    def _look_no_more(self) -> None:
+        if self._cancel_look is not None:
+            self._cancel_look()
+            self._cancel_look = None
+
+    @callback
+    def _look(self, _: Any) -> None:
+        self._cancel_look = None
+        if not self._connected:  # in the background: it may not hold up the start or the stop of Home Assistant
+            self._entry.async_create_background_task(self._hass, self._async_look(), f"{self._entry.title}: look")
+
+    async def _async_look(self) -> None:
+        """Connect at once when a pause is over, or the port is open again."""
+        host, port = self._entry.data[CONF_HOST], self._entry.data[CONF_PORT]
+        if self._paused or (self._probe_helps and await _async_is_open(host, port)):
+            self._paused = self._probe_helps = False  # whatever hinders it now, trying more often is no remedy
             if self._logic is not None and not self._connected:
                 await self._logic.start()
-        self._probe_later()
+        self._look_later(PROBE_S)
 
     @callback
     def _log(self, message: Any) -> None:
