@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -38,6 +38,13 @@ def clients(proxies: dict[tuple[str, int], FakeProxy], mock_async_zeroconf: Any)
 
     with patch("custom_components.blupow.connection.APIClient", client):
         yield made
+
+
+@pytest.fixture
+def port() -> Iterator[AsyncMock]:
+    """The proxy's port, as a probe finds it: closed, unless a test opens it."""
+    with patch("custom_components.blupow.session.asyncio.open_connection", AsyncMock(side_effect=OSError)) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from aioesphomeapi import Event, UpdateInfo, UpdateState
+from aioesphomeapi import Event, TextSensorInfo, UpdateInfo, UpdateState
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
@@ -15,7 +15,7 @@ from custom_components.blupow.system_health import _async_info, async_register
 from custom_components.blupow.wire import value
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
-from proxies import HOST, KEY, MAC, ROVER, FakeProxy, info
+from proxies import BATTERY, HOST, KEY, MAC, ROVER, FakeProxy, info
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +31,25 @@ async def test_diagnostics(
     snapshot: SnapshotAssertion,
 ) -> None:
     proxy.push("link_status", "C4:D3:6A:00:00:09 is not heard at 192.0.2.7", ROVER)
+    proxy.push("link_status", "/org/bluez/hci0/dev_C4_D3_6A_00_00_0A is gone", BATTERY)
+    proxy.infos.append(info(TextSensorInfo, "Pack serial number", BATTERY))
+    proxy.values[BATTERY, "pack_serial_number"] = "PACK-0815"
+    await proxy.drop()
+    await hass.async_block_till_done()
     found = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
     assert found == snapshot(exclude=props("created_at", "modified_at", "entry_id"))
     text = json.dumps(found).lower()
-    for secret in (KEY, HOST, MAC, MAC.replace(":", ""), "15010421", "c4:d3:6a:00:00:09", "192.0.2.7"):
+    for secret in (
+        KEY,
+        HOST,
+        MAC,
+        MAC.replace(":", ""),
+        "15010421",
+        "c4:d3:6a:00:00:09",
+        "c4_d3_6a",
+        "192.0.2.7",
+        "pack-0815",
+    ):
         assert secret.lower() not in text
 
 

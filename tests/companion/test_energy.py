@@ -106,3 +106,13 @@ async def test_a_total_goes_on_after_a_restart(
     pass_seconds(10)
     proxy.push("battery_power", 0.0, BATTERY)
     assert energy(hass) == ("41.501", "0.0")
+
+
+async def test_a_reload_loses_nothing(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry
+) -> None:
+    pass_seconds(50)  # at 360 W, of which nothing is shown yet
+    assert energy(hass) == ("0.0", "0.0")
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    await hass.async_block_till_done()
+    assert energy(hass) == ("0.005", "0.0")

@@ -151,6 +151,24 @@ async def test_dates(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakePro
     assert shown(hass, "sensor", "built_on", ROVER) == expected
 
 
+@pytest.mark.parametrize(
+    "value", ["2026-13-45T12:00:00+00:00", "2026-11-25T12:00:00", "just now", ""], ids=["none", "no zone", "text", ""]
+)
+async def test_what_is_no_time_is_unknown(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, value: str
+) -> None:
+    proxy.push("last_reading", value, ROVER)
+    assert shown(hass, "sensor", "last_reading", ROVER) == "unknown"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("x" * 255, "x" * 255), ("x" * 256, "x" * 254 + "…")])
+async def test_a_text_that_is_too_long_for_a_state_is_cut(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, value: str, expected: str
+) -> None:
+    proxy.push("link_status", value, ROVER)
+    assert shown(hass, "sensor", "link_status", ROVER) == expected
+
+
 async def test_a_missing_text_or_switch_is_unknown(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
 ) -> None:

@@ -3,22 +3,27 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from proxies import ROVER, FakeProxy, device_info
+from proxies import BATTERY, ROVER, FakeProxy, device_info
 
 HELD = "not heard: out of range, switched off, or held by another central such as the phone app"
 
 
+def reported(hass: HomeAssistant) -> list[ir.IssueEntry]:
+    return [issue for issue in ir.async_get(hass).issues.values() if issue.domain == "blupow"]
+
+
 def issues(hass: HomeAssistant) -> dict[str | None, dict[str, str]]:
     """Return what the issues are filled with, by translation key."""
-    found = ir.async_get(hass).issues.values()
-    return {issue.translation_key: issue.translation_placeholders or {} for issue in found if issue.domain == "blupow"}
+    return {issue.translation_key: issue.translation_placeholders or {} for issue in reported(hass)}
 
 
 async def pass_minutes(hass: HomeAssistant, freezer: FrozenDateTimeFactory, minutes: float) -> None:
@@ -85,6 +90,17 @@ async def test_an_issue_says_why_a_unit_is_out_of_reach_now(
     assert issues(hass).keys() == {"link_down"}
 
 
+async def test_a_unit_that_does_not_say_why(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.infos = [listed for listed in proxy.infos if listed.object_id != "link_status"]
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    proxy.push("link", None, ROVER)
+    proxy.push("link", False, ROVER)
+    await pass_minutes(hass, freezer, 11)
+    assert issues(hass)["link_down"]["reason"] == ""
+
+
 async def test_a_unit_that_comes_back_in_time_is_none(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
 ) -> None:
@@ -122,6 +138,7 @@ async def test_units_are_not_reported_with_zero_minutes(
         ("0.9.9", {}),
         ("1.0.0", {"proxy_too_new": {"name": "Solar shed", "version": "1.0.0", "maximum": "1.0.0"}}),
         ("", {}),
+        ("dev", {}),
         ("of my own", {}),
     ],
 )
@@ -133,18 +150,71 @@ async def test_versions(
     assert issues(hass) == expected
 
 
-async def test_nothing_is_known_of_a_proxy_that_is_lost_or_unloaded(
+async def test_what_was_wrong_stays_an_issue_until_it_is_known_to_be_right(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
 ) -> None:
     proxy.push("clock", True)
     proxy.unit_link(False, ROVER, HELD)
+    await pass_minutes(hass, freezer, 11)
+    ids = [issue.issue_id for issue in reported(hass)]
+    assert len(ids) == 2
+    for issue_id in ids:
+        ir.async_ignore_issue(hass, "blupow", issue_id, True)
     proxy.reachable = False
     await proxy.drop()
     await hass.async_block_till_done()
-    assert issues(hass) == {}
+    assert issues(hass).keys() == {"clock_wrong", "link_held"}
     proxy.reachable = True
     await loaded.runtime_data.session._logic.start()
     await hass.async_block_till_done()
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    await hass.async_block_till_done()
+    proxy.unit_link(False, ROVER, HELD)
+    for issue_id in ids:
+        issue = ir.async_get(hass).async_get_issue("blupow", issue_id)
+        assert issue is not None
+        assert issue.dismissed_version is not None
+    proxy.unit_link(True, ROVER)
+    proxy.push("clock", False)
+    assert issues(hass) == {}
+
+
+async def test_time_without_the_proxy_does_not_count(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.unit_link(False, ROVER, HELD)
+    proxy.reachable = False
+    await proxy.drop()
+    await pass_minutes(hass, freezer, 20)
+    assert issues(hass) == {}
+
+
+async def test_a_unit_that_is_gone_is_none(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.push("clock", True)
+    for unit in (ROVER, BATTERY):
+        proxy.unit_link(False, unit, HELD)
+    await pass_minutes(hass, freezer, 11)
+    proxy.info = replace(proxy.info, devices=[unit for unit in proxy.info.devices if unit.device_id != ROVER])
+    proxy.infos = [listed for listed in proxy.infos if listed.device_id != ROVER]
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert len(reported(hass)) == 2
+    assert issues(hass).keys() == {"clock_wrong", "link_held"}
+    assert issues(hass)["link_held"]["unit"] == "Battery"
+
+
+@pytest.mark.parametrize("ends", ["disabled", "removed"])
+async def test_an_entry_that_is_used_no_more_has_none(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, ends: str
+) -> None:
+    proxy.push("clock", True)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
     assert issues(hass).keys() == {"clock_wrong"}
-    await hass.config_entries.async_unload(loaded.entry_id)
+    if ends == "disabled":
+        assert await hass.config_entries.async_setup(loaded.entry_id)
+        await hass.config_entries.async_set_disabled_by(loaded.entry_id, ConfigEntryDisabler.USER)
+    else:
+        await hass.config_entries.async_remove(loaded.entry_id)
     assert issues(hass) == {}

@@ -117,6 +117,31 @@ async def test_a_listing_of_a_newer_companion_can_be_read(
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
 
 
+@pytest.mark.parametrize("stored", [{"version": 9}, {"data": {"infos": 1}}], ids=["newer", "damaged"])
+async def test_a_listing_that_can_not_be_read_is_asked_for_anew(
+    hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any], stored: dict[str, Any]
+) -> None:
+    await hass.config_entries.async_unload(loaded.entry_id)
+    hass_storage[f"blupow.{loaded.entry_id}"] |= stored
+    assert await hass.config_entries.async_setup(loaded.entry_id)
+    await hass.async_block_till_done()
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+
+
+async def test_a_proxy_that_is_started_anew_tells_of_its_units_by_itself(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    proxy.values |= {(unit, "link"): False for unit in (ROVER, BATTERY)}
+    await list_again(hass, loaded, proxy)
+    for unit in (ROVER, BATTERY):
+        proxy.unit_link(True, unit)
+    assert [record.getMessage() for record in caplog.records if record.name == "custom_components.blupow"] == [
+        "The connection to Solar shed is lost; its entities are unavailable until it is back",
+        "Solar shed is connected again",
+    ]
+
+
 async def test_a_unit_out_of_reach_is_told_once(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,5 @@
 """The connection: kept, lost, refused, and taken up again."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 import logging
@@ -18,13 +17,6 @@ from proxies import HOST, KEY, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, dev
 
 PROBE = timedelta(seconds=6)
 PAUSE = timedelta(seconds=61)
-
-
-@pytest.fixture
-def port() -> Iterator[AsyncMock]:
-    """The proxy's port, as a probe finds it: closed, unless a test opens it."""
-    with patch("custom_components.blupow.session.asyncio.open_connection", AsyncMock(side_effect=OSError)) as opened:
-        yield opened
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:

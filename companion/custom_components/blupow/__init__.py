@@ -9,6 +9,7 @@ from homeassistant.helpers.typing import ConfigType
 from .connection import async_take_key_back
 from .const import DOMAIN, PLATFORMS
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
+from .issues import async_clear
 from .services import async_setup_services
 from .store import ListingStore
 from .wire import device_identifier
@@ -47,6 +48,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> b
 
 async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> None:
     """Forget a proxy; a key that the companion has set is taken back, so that it can be paired again."""
+    async_clear(hass, entry.entry_id)
     await ListingStore(hass, entry.entry_id).async_remove()
     await async_take_key_back(hass, entry.title, entry.data)
 

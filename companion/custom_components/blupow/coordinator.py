@@ -20,7 +20,7 @@ from aioesphomeapi import (
 )
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_HOST
+from homeassistant.const import CONF_HOST, Platform
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -198,7 +198,7 @@ class BluPowCoordinator:
         if self.hass.is_stopping or not self.reach.reached:
             return  # while Home Assistant stops, what was last known is kept
         LOGGER.info("The connection to %s is lost; its entities are unavailable until it is back", self.title)
-        self.issues.async_clear()
+        self.issues.async_wait()
         for unit in self.units.values():
             unit.async_set(reached=False)
         self.reach.async_set(reached=False)
@@ -224,7 +224,9 @@ class BluPowCoordinator:
         """End the connection for good."""
         await self.session.async_stop()
         self.bluetooth.async_unregister()
-        self.issues.async_clear()
+        self.issues.async_wait()
+        if self.entry.disabled_by is not None:
+            issues.async_clear(self.hass, self.entry.entry_id)
 
     # what is listed
 
@@ -243,6 +245,7 @@ class BluPowCoordinator:
         }
         # a unit of another firmware may have no link of its own to tell of
         self.units = {device_id: self.units.get(device_id, Reach()) for device_id in linked if device_id}
+        self.issues.async_keep_units(self.units)
         self._registry_ids = devices.async_register(self.hass, self.entry.entry_id, self.mac, listing.device_info)
         self._remove_stale()
         self._watch()
@@ -271,7 +274,8 @@ class BluPowCoordinator:
             self._watches.pop()()
         for info in self.infos.values():
             if (react := self._reaction(info)) is not None:
-                self._watches.append(self.async_listen_state((STATE_OF[type(info)], info.device_id, info.key), react))
+                key = STATE_OF[type(info)], info.device_id, info.key
+                self._watches.append(self.async_listen_state(key, partial(_react, react)))
 
     def _reaction(self, info: EntityInfo) -> Callable[[Any], None] | None:
         """Return what to do with the states of an entity, apart from showing them."""
@@ -289,38 +293,42 @@ class BluPowCoordinator:
         return None
 
     @callback
-    def _unit_changed(self, device_id: int, state: EntityState | None) -> None:
+    def _unit_changed(self, device_id: int, _: EntityState) -> None:
         link = self.value_of(device_id, BinarySensorInfo, LINK)
-        if state is None or link is None:
-            return  # the end of the connection, or its very beginning
+        if link is None:
+            return  # it is told next
+        was_reached = self.units[device_id].reached
         self.units[device_id].async_set(reached=link)
-        released = self.value_of(device_id, SwitchInfo, RELEASE_LINK)
-        status = self.value_of(device_id, TextSensorInfo, LINK_STATUS) or ""
-        self.issues.async_unit(device_id, self.unit_name(device_id), None if link or released else status)
-        if not link and device_id not in self._lost_units:
+        # a proxy that was started anew has its units out of reach at first, and has told why
+        if not link and device_id not in self._lost_units and (was_reached or self.session.connections == 1):
             self._lost_units.add(device_id)
             self.hass.loop.call_soon(self._log_lost, device_id)  # why is told next
         elif link and device_id in self._lost_units:
             self._lost_units.discard(device_id)
             LOGGER.info("%s: %s is reached again", self.title, self.unit_name(device_id))
+        status = self.value_of(device_id, TextSensorInfo, LINK_STATUS)
+        if link or self.value_of(device_id, SwitchInfo, RELEASE_LINK):
+            self.issues.async_unit(device_id, self.unit_name(device_id), None)
+        elif status is not None or InfoKey(Platform.SENSOR, device_id, LINK_STATUS) not in self.infos:
+            self.issues.async_unit(device_id, self.unit_name(device_id), status or "")
 
     def _log_lost(self, device_id: int) -> None:
         status = self.value_of(device_id, TextSensorInfo, LINK_STATUS)
         LOGGER.info("%s: %s is out of reach: %s", self.title, self.unit_name(device_id), status)
 
     @callback
-    def _adapter_changed(self, _: EntityState | None) -> None:
+    def _adapter_changed(self, _: EntityState) -> None:
         wrong = self.value_of(0, BinarySensorInfo, ADAPTER_PROBLEM) is True
         reason = self.value_of(0, TextSensorInfo, ADAPTER_STATUS) or ""
         self.issues.async_show(issues.ADAPTER_PROBLEM, wrong=wrong, reason=reason)
 
     @callback
-    def _clock_changed(self, _: EntityState | None) -> None:
+    def _clock_changed(self, _: EntityState) -> None:
         self.issues.async_show(issues.CLOCK_WRONG, wrong=self.value_of(0, BinarySensorInfo, CLOCK_PROBLEM) is True)
 
     @callback
-    def _described(self, info: TextSensorInfo, state: TextSensorState | None) -> None:
-        if state is not None and not state.missing_state:
+    def _described(self, info: TextSensorInfo, state: TextSensorState) -> None:
+        if not state.missing_state:
             devices.async_describe(self.hass, self._registry_ids[info.device_id], info.object_id, state.state)
 
     def _offer_bluetooth(self, info: DeviceInfo) -> None:
@@ -332,3 +340,9 @@ class BluPowCoordinator:
         if possible and wanted is not False and (wanted or not taken):
             duplicate = taken or not self.bluetooth.async_register(self.client, info, self._registry_ids[0])
         self.issues.async_show(issues.DUPLICATE_SCANNER, wrong=duplicate)
+
+
+def _react(react: Callable[[Any], None], state: EntityState | None) -> None:
+    """Call ``react`` with a state; that none holds any more, after the connection has ended, is no news."""
+    if state is not None:
+        react(state)

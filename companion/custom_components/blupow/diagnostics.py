@@ -16,7 +16,7 @@ from .wire import STATE_OF
 
 REDACT: Final = {CONF_HOST, CONF_NOISE_PSK, "mac_address", "bluetooth_mac_address", "unique_id", "serial_number"}
 _ADDRESS: Final = (  # of Bluetooth and Ethernet, of IPv4, of IPv6
-    r"\b(?:[0-9A-Fa-f]{2}[:_-]?){5}[0-9A-Fa-f]{2}\b"
+    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[:_-]?){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|\b(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}\b|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*"
 )
@@ -49,7 +49,11 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowC
 def _secrets(coordinator: BluPowCoordinator) -> set[str]:
     """Return what no text may tell: where the proxy is, its key, and the units' serial numbers."""
     data = coordinator.entry.data
-    serials = [coordinator.value_of(unit, TextSensorInfo, SERIAL_NUMBER) for unit in coordinator.units]
+    serials = [
+        coordinator.value_of(key.device_id, TextSensorInfo, key.object_id)
+        for key in coordinator.infos
+        if key.object_id.endswith(SERIAL_NUMBER)  # a pack has one beside its battery's
+    ]
     return {secret for secret in (data[CONF_HOST], data[CONF_NOISE_PSK], *serials) if secret}
 
 

@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from aioesphomeapi import SensorInfo, SensorState
 
-from homeassistant.components.sensor import RestoreSensor, SensorDeviceClass, SensorEntityDescription, SensorStateClass
+from homeassistant.components.sensor import (
+    RestoreSensor,
+    SensorDeviceClass,
+    SensorEntityDescription,
+    SensorExtraStoredData,
+    SensorStateClass,
+)
 from homeassistant.const import UnitOfEnergy
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
@@ -54,6 +60,12 @@ class BatteryEnergySensor(RestoreSensor):
     def available(self) -> bool:
         """Whether the unit is reached."""
         return self._reach.reached
+
+    @property
+    def extra_restore_state_data(self) -> SensorExtraStoredData:
+        """What is stored when Home Assistant stops or the entity goes: the total of this moment."""
+        self._add_up()
+        return super().extra_restore_state_data
 
     async def async_added_to_hass(self) -> None:
         """Take up the total where it was left, and listen to the power."""

@@ -14,7 +14,7 @@ from aioesphomeapi import (
 )
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorStateClass
-from homeassistant.const import EntityCategory
+from homeassistant.const import MAX_LENGTH_STATE_STATE, EntityCategory
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util, slugify
@@ -95,9 +95,14 @@ class BluPowTextSensor(BluPowEntity[TextSensorInfo, TextSensorState], SensorEnti
         self._attr_native_value = None if state.missing_state else self._value(state.state)
 
     def _value(self, text: str) -> Any:
+        """Return what Home Assistant takes; None for what is no time, or not of which zone."""
         match self._attr_device_class:
             case SensorDeviceClass.TIMESTAMP:
-                return dt_util.parse_datetime(text)
+                try:
+                    time = dt_util.parse_datetime(text)
+                except ValueError:  # the 45th of a month
+                    return None
+                return time if time is not None and time.tzinfo is not None else None
             case SensorDeviceClass.DATE:
                 return dt_util.parse_date(text)
             case SensorDeviceClass.ENUM:
@@ -107,7 +112,7 @@ class BluPowTextSensor(BluPowEntity[TextSensorInfo, TextSensorState], SensorEnti
                     self._attr_options = [*options, slug]
                 return slug
             case _:
-                return text
+                return text if len(text) <= MAX_LENGTH_STATE_STATE else f"{text[: MAX_LENGTH_STATE_STATE - 1]}…"
 
 
 def _category(category: EntityCategory | None) -> EntityCategory | None:

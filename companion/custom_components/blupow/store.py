@@ -8,7 +8,7 @@ from aioesphomeapi import COMPONENT_TYPE_TO_INFO, DeviceInfo, EntityInfo, UserSe
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.storage import Store
 
-from .const import DOMAIN
+from .const import DOMAIN, LOGGER
 from .wire import KIND_NAMES
 
 STORAGE_VERSION: Final = 1
@@ -31,18 +31,13 @@ class ListingStore:
         self._store: Store[dict[str, Any]] = Store(hass, STORAGE_VERSION, f"{DOMAIN}.{entry_id}")
 
     async def async_load(self) -> Listing | None:
-        """Return the stored listing, if there is one."""
-        if (stored := await self._store.async_load()) is None:
+        """Return the stored listing, if there is one that can be read."""
+        try:
+            stored = await self._store.async_load()
+            return None if stored is None else _listing(stored)
+        except Exception as error:  # noqa: BLE001 - whatever it is that is stored there: the proxy lists it anew
+            LOGGER.warning("What is stored of a proxy can't be read (%r); it is asked again", error)
             return None
-        return Listing(
-            device_info=DeviceInfo.from_dict(stored["device_info"]),
-            infos=[
-                COMPONENT_TYPE_TO_INFO[kind].from_dict(info)
-                for kind, info in stored["infos"]
-                if kind in KIND_NAMES.values()  # a newer companion may have stored others
-            ],
-            actions=[UserService.from_dict(action) for action in stored["actions"]],
-        )
 
     async def async_save(self, listing: Listing) -> None:
         """Store ``listing``."""
@@ -57,3 +52,15 @@ class ListingStore:
     async def async_remove(self) -> None:
         """Delete what is stored."""
         await self._store.async_remove()
+
+
+def _listing(stored: dict[str, Any]) -> Listing:
+    return Listing(
+        device_info=DeviceInfo.from_dict(stored["device_info"]),
+        infos=[
+            COMPONENT_TYPE_TO_INFO[kind].from_dict(info)
+            for kind, info in stored["infos"]
+            if kind in KIND_NAMES.values()  # a newer companion may have stored others
+        ],
+        actions=[UserService.from_dict(action) for action in stored["actions"]],
+    )
