@@ -1,8 +1,10 @@
 """The tree that HACS installs from, as script/release builds it from the last commit."""
 
+from collections.abc import Callable
 import hashlib
 import json
 from pathlib import Path
+import re
 import subprocess
 import zipfile
 
@@ -63,35 +65,52 @@ def test_the_zip_is_the_folder_and_the_same_each_time(tree: Path, tmp_path: Path
         assert "brand/icon.png" in zipped.namelist()
 
 
-def test_versions_that_disagree_are_refused(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    changelog = clone / "CHANGELOG.md"
-    changelog.write_text(changelog.read_text().replace("## [", "## [9", 1))
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.invalid")
-    subprocess.run(["git", *identity, "commit", "--quiet", "--all", "-m", "Change"], cwd=clone, check=True)
-    done = subprocess.run([clone / "script" / "release"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "the versions differ" in done.stderr
-    assert not subprocess.run(["git", "tag"], cwd=clone, capture_output=True, check=True).stdout
-
-
-def test_a_release_is_a_tag_and_leaves_the_work_tree_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def git(tmp_path: Path) -> Callable[..., str]:
+    """Git in a clone of the project, at tmp_path / "clone"."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
 
-    def git(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=clone, capture_output=True, text=True, check=True).stdout
 
-    git("config", "user.name", "Test")
-    git("config", "user.email", "test@example.invalid")
+    run("config", "user.name", "Test")
+    run("config", "user.email", "test@example.invalid")
+    return run
+
+
+def change_changelog(tmp_path: Path, git: Callable[..., str], pattern: str, replacement: str) -> None:
+    changelog = tmp_path / "clone" / "CHANGELOG.md"
+    changelog.write_text(re.sub(pattern, replacement, changelog.read_text(), count=1, flags=re.MULTILINE))
+    git("commit", "--quiet", "--all", "--allow-empty", "-m", "Change")
+
+
+def refusal(tmp_path: Path) -> str:
+    script = tmp_path / "clone" / "script" / "release"
+    done = subprocess.run([script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_versions_that_disagree_are_refused(tmp_path: Path, git: Callable[..., str]) -> None:
+    change_changelog(tmp_path, git, r"^## \[", "## [9")
+    assert "the versions differ" in refusal(tmp_path)
+    assert not git("tag")
+
+
+def test_a_changelog_without_a_day_is_refused(tmp_path: Path, git: Callable[..., str]) -> None:
+    change_changelog(tmp_path, git, r"^(## \[[\d.]+\]) - .*", r"\1 - unreleased")
+    assert "write the day of the release" in refusal(tmp_path)
+    assert not git("tag")
+
+
+def test_a_release_is_a_tag_and_leaves_the_work_tree_alone(tmp_path: Path, git: Callable[..., str]) -> None:
+    change_changelog(tmp_path, git, r"^(## \[[\d.]+\]) - .*", r"\1 - 2026-12-01")
     head = git("rev-parse", "HEAD")
-    subprocess.run([clone / "script" / "release"], check=True, capture_output=True)
+    subprocess.run([tmp_path / "clone" / "script" / "release"], check=True, capture_output=True)
     (tag,) = git("tag").split()
     assert git("rev-parse", f"{tag}^", "HEAD") == head * 2
     assert not git("status", "--porcelain")
     assert "hacs.json" in git("ls-tree", "--name-only", tag).split()
     assert "hacs.json" not in git("ls-tree", "--name-only", "HEAD").split()
-    again = subprocess.run([clone / "script" / "release"], capture_output=True, text=True, check=False)
-    assert again.returncode == 1
-    assert "exists" in again.stderr
+    assert "exists" in refusal(tmp_path)
