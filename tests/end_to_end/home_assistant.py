@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 import signal
 import subprocess
+import sys
 import time
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import aiohttp
 
 ROOT: Final = Path(__file__).parents[2]
 COMPANION: Final = ROOT / "companion"
-HASS: Final = COMPANION / ".venv" / "bin" / "hass"
+HASS: Final = Path(sys.executable).with_name("hass")  # of the environment that runs this
 READY_S: Final = 120.0  # 5 s on a PC; a slow machine that compiles modules for the first time takes a minute
 STOP_S: Final = 30.0  # Home Assistant gives its own shutdown 100 s in the worst case, and needs 3 s
 RESTART_CODE: Final = 100  # what Home Assistant ends with when a user restarts it

@@ -13,14 +13,11 @@ from aioesphomeapi import (
     DeviceInfo,
     EntityInfo,
     EntityState,
-    SwitchInfo,
-    TextSensorInfo,
-    TextSensorState,
     UserService,
 )
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_HOST, Platform
+from homeassistant.const import CONF_HOST
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -29,25 +26,21 @@ from . import devices, issues
 from .bluetooth import BluetoothSource, offers_bluetooth
 from .connection import Failure
 from .const import (
-    ADAPTER_PROBLEM,
-    ADAPTER_STATUS,
     BATTERY_POWER,
-    CLOCK_PROBLEM,
     CONF_BLUETOOTH_SOURCE,
     CONF_REPORT_AFTER,
     DEFAULT_REPORT_AFTER_MIN,
     DOMAIN,
     LINK,
     LINK_ENTITIES,
-    LINK_STATUS,
     LOGGER,
-    RELEASE_LINK,
 )
 from .esphome import async_has_proxy
 from .reach import Reach
 from .session import Session
 from .store import Listing, ListingStore
 from .vocabulary import Vocabulary, async_load_vocabulary
+from .watch import Watch
 from .wire import PLATFORM_OF, STATE_OF, Direction, InfoKey, info_key, unique_id, value
 
 type BluPowConfigEntry = ConfigEntry[BluPowCoordinator]
@@ -77,11 +70,10 @@ class BluPowCoordinator:
         self.issues = issues.Issues(hass, entry.entry_id, entry.title, report_after)
         self.bluetooth = BluetoothSource(hass, entry.entry_id)
         self._store = ListingStore(hass, entry.entry_id)
-        self._registry_ids: dict[int, str] = {}
+        self.registry_ids: dict[int, str] = {}  # by unit, the proxy's own by 0
         self._state_listeners: defaultdict[StateKey, list[Callable[[Any], None]]] = defaultdict(list)
         self._new_listeners: list[Callable[[Iterable[EntityInfo]], None]] = []
-        self._watches: list[CALLBACK_TYPE] = []
-        self._lost_units: set[int] = set()
+        self._watch = Watch(self)
 
     @classmethod
     async def async_create(cls, hass: HomeAssistant, entry: BluPowConfigEntry) -> BluPowCoordinator:
@@ -246,9 +238,9 @@ class BluPowCoordinator:
         # a unit of another firmware may have no link of its own to tell of
         self.units = {device_id: self.units.get(device_id, Reach()) for device_id in linked if device_id}
         self.issues.async_keep_units(self.units)
-        self._registry_ids = devices.async_register(self.hass, self.entry.entry_id, self.mac, listing.device_info)
+        self.registry_ids = devices.async_register(self.hass, self.entry.entry_id, self.mac, listing.device_info)
         self._remove_stale()
-        self._watch()
+        self._watch.async_watch(self.infos.values())
         new = [info for key, info in self.infos.items() if key not in before]
         for listener in tuple(self._new_listeners):
             listener(new)
@@ -266,71 +258,6 @@ class BluPowCoordinator:
             if (entity.domain, entity.unique_id) not in listed:
                 registry.async_remove(entity.entity_id)
 
-    # what the states mean for the whole
-
-    def _watch(self) -> None:
-        """Listen to the states that tell of the proxy, or of a unit as a whole."""
-        while self._watches:
-            self._watches.pop()()
-        for info in self.infos.values():
-            if (react := self._reaction(info)) is not None:
-                key = STATE_OF[type(info)], info.device_id, info.key
-                self._watches.append(self.async_listen_state(key, partial(_react, react)))
-
-    def _reaction(self, info: EntityInfo) -> Callable[[Any], None] | None:
-        """Return what to do with the states of an entity, apart from showing them."""
-        match info:
-            case BinarySensorInfo() | TextSensorInfo() | SwitchInfo() if info.device_id in self.units and (
-                info.object_id in (LINK, LINK_STATUS, RELEASE_LINK)
-            ):
-                return partial(self._unit_changed, info.device_id)
-            case BinarySensorInfo() | TextSensorInfo() if info.object_id in (ADAPTER_PROBLEM, ADAPTER_STATUS):
-                return self._adapter_changed
-            case BinarySensorInfo(object_id=object_id) if object_id == CLOCK_PROBLEM:
-                return self._clock_changed
-            case TextSensorInfo() if info.device_id and info.object_id in devices.FIELDS:
-                return partial(self._described, info)
-        return None
-
-    @callback
-    def _unit_changed(self, device_id: int, _: EntityState) -> None:
-        link = self.value_of(device_id, BinarySensorInfo, LINK)
-        if link is None:
-            return  # it is told next
-        was_reached = self.units[device_id].reached
-        self.units[device_id].async_set(reached=link)
-        # a proxy that was started anew has its units out of reach at first, and has told why
-        if not link and device_id not in self._lost_units and (was_reached or self.session.connections == 1):
-            self._lost_units.add(device_id)
-            self.hass.loop.call_soon(self._log_lost, device_id)  # why is told next
-        elif link and device_id in self._lost_units:
-            self._lost_units.discard(device_id)
-            LOGGER.info("%s: %s is reached again", self.title, self.unit_name(device_id))
-        status = self.value_of(device_id, TextSensorInfo, LINK_STATUS)
-        if link or self.value_of(device_id, SwitchInfo, RELEASE_LINK):
-            self.issues.async_unit(device_id, self.unit_name(device_id), None)
-        elif status is not None or InfoKey(Platform.SENSOR, device_id, LINK_STATUS) not in self.infos:
-            self.issues.async_unit(device_id, self.unit_name(device_id), status or "")
-
-    def _log_lost(self, device_id: int) -> None:
-        status = self.value_of(device_id, TextSensorInfo, LINK_STATUS)
-        LOGGER.info("%s: %s is out of reach: %s", self.title, self.unit_name(device_id), status)
-
-    @callback
-    def _adapter_changed(self, _: EntityState) -> None:
-        wrong = self.value_of(0, BinarySensorInfo, ADAPTER_PROBLEM) is True
-        reason = self.value_of(0, TextSensorInfo, ADAPTER_STATUS) or ""
-        self.issues.async_show(issues.ADAPTER_PROBLEM, wrong=wrong, reason=reason)
-
-    @callback
-    def _clock_changed(self, _: EntityState) -> None:
-        self.issues.async_show(issues.CLOCK_WRONG, wrong=self.value_of(0, BinarySensorInfo, CLOCK_PROBLEM) is True)
-
-    @callback
-    def _described(self, info: TextSensorInfo, state: TextSensorState) -> None:
-        if not state.missing_state:
-            devices.async_describe(self.hass, self._registry_ids[info.device_id], info.object_id, state.state)
-
     def _offer_bluetooth(self, info: DeviceInfo) -> None:
         """Let Home Assistant use the proxy's Bluetooth, if it may and nobody else offers it."""
         wanted = self.entry.options.get(CONF_BLUETOOTH_SOURCE)  # unless told, where nobody else does
@@ -338,11 +265,5 @@ class BluPowCoordinator:
         taken = async_has_proxy(self.hass, self.mac)
         duplicate = False
         if possible and wanted is not False and (wanted or not taken):
-            duplicate = taken or not self.bluetooth.async_register(self.client, info, self._registry_ids[0])
+            duplicate = taken or not self.bluetooth.async_register(self.client, info, self.registry_ids[0])
         self.issues.async_show(issues.DUPLICATE_SCANNER, wrong=duplicate)
-
-
-def _react(react: Callable[[Any], None], state: EntityState | None) -> None:
-    """Call ``react`` with a state; that none holds any more, after the connection has ended, is no news."""
-    if state is not None:
-        react(state)
