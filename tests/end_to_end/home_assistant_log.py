@@ -6,7 +6,7 @@ from pathlib import Path
 import re
 from typing import Final
 
-_RECORD: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (\w+) \([^)]*\) \[([\w.]+)\] (.*)")
+_RECORD: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\S+ (\w+) \([^)]*\) \[([\w.]+)\] (.*)")
 _OURS: Final = re.compile(r"custom_components[./]blupow|(?:integration|[Pp]latform|[Dd]omain|for) blupow\b")
 # what Home Assistant says of every custom integration
 _USUAL: Final = "has not been tested by Home Assistant"

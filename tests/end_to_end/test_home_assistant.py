@@ -368,10 +368,10 @@ async def test_a_new_key_is_asked_for(home: Home, shed: Proxy, shed_added: Added
 async def test_the_demo_shows_the_same(home: Home, figures: Figures) -> None:
     taken = await asyncio.create_subprocess_exec(*DEMO, stdout=DEVNULL, stderr=PIPE)
     _, errors = await taken.communicate()
-    assert taken.returncode == os.EX_UNAVAILABLE
-    assert errors.decode().splitlines() == [
-        "demo: port 8123 is taken, perhaps by another Home Assistant: choose another --port"
-    ]
+    assert (taken.returncode, errors.decode()) == (
+        os.EX_UNAVAILABLE,
+        "demo: port 8123 is taken, perhaps by another Home Assistant: choose another --port\n",
+    )
 
     started = time.monotonic()
     demo = await asyncio.create_subprocess_exec(*DEMO, "--port", "8124", stdout=PIPE, stderr=PIPE)
