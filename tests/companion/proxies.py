@@ -32,8 +32,9 @@ from aioesphomeapi.core import ConnectionNotEstablishedAPIError
 from aioesphomeapi.model import ButtonInfo, EntityCategory, ExecuteServiceResponse
 
 from custom_components.blupow.wire import unique_id
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
 
 MAC = "02:00:00:00:00:01"
 OTHER_MAC = "02:00:00:00:00:02"
@@ -375,6 +376,27 @@ async def settle() -> None:
     """Let what was started go on to where it waits."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def issues(hass: HomeAssistant) -> dict[str | None, dict[str, str]]:
+    """Return what the repair issues are filled with, by translation key."""
+    found = [issue for issue in ir.async_get(hass).issues.values() if issue.domain == "blupow"]
+    return {issue.translation_key: issue.translation_placeholders or {} for issue in found}
+
+
+async def lose(hass: HomeAssistant, proxy: FakeProxy) -> None:
+    """Let the proxy vanish from the network."""
+    proxy.reachable = False
+    await proxy.drop()
+    await hass.async_block_till_done()
+
+
+async def try_again(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Let the client of an entry try to connect now, whatever it waits for."""
+    logic = entry.runtime_data.session._logic
+    await logic.stop()
+    await logic.start()
+    await hass.async_block_till_done()
 
 
 def entity_id(hass: HomeAssistant, platform: str, object_id: str, device_id: int = 0, mac: str = MAC) -> str:

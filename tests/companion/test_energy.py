@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from homeassistant.core import HomeAssistant, State
 from homeassistant.util import dt as dt_util
-from proxies import BATTERY, FakeProxy, entity_id, shown
+from proxies import BATTERY, FakeProxy, entity_id, lose, shown, try_again
 
 
 @pytest.fixture
@@ -80,14 +80,11 @@ async def test_what_flows_while_nobody_looks_is_not_counted(
             pass_seconds(3600)
             proxy.unit_link(True, BATTERY)
         case "proxy":
-            proxy.reachable = False
-            await proxy.drop()
-            await hass.async_block_till_done()
+            await lose(hass, proxy)
             assert energy(hass) == ("unavailable", "unavailable")
             pass_seconds(3600)
             proxy.reachable = True
-            await loaded.runtime_data.session._logic.start()
-            await hass.async_block_till_done()
+            await try_again(hass, loaded)
     pass_seconds(10)
     proxy.push("battery_power", 0.0, BATTERY)
     assert energy(hass) == ("0.002", "0.0")

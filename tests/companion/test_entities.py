@@ -31,7 +31,7 @@ from syrupy.assertion import SnapshotAssertion
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
-from proxies import BATTERY, ROVER, FakeProxy, entity_id, info, measurement, shown
+from proxies import BATTERY, ROVER, FakeProxy, entity_id, info, lose, measurement, shown, try_again
 
 
 async def test_all_entities(hass: HomeAssistant, loaded: MockConfigEntry, snapshot: SnapshotAssertion) -> None:
@@ -97,13 +97,10 @@ async def test_a_unit_out_of_reach_shows_nothing_but_its_link(
 async def test_a_value_from_before_is_never_shown_as_current(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
 ) -> None:
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     del proxy.values[ROVER, "battery_voltage"]  # comes later
     proxy.reachable = True
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert shown(hass, "sensor", "pv_power", ROVER) == "332"
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     proxy.push("battery_voltage", 13.0, ROVER)
@@ -280,9 +277,7 @@ async def test_events(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakePr
     state = hass.states.get(entity_id(hass, "event", "alarm", ROVER))
     assert state is not None
     assert state.attributes["event_type"] == "overload"
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     assert shown(hass, "event", "alarm", ROVER) == "unavailable"
 
 

@@ -11,7 +11,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers import device_registry as dr
-from proxies import KEY, MAC, ROVER, FakeProxy, shown
+from proxies import KEY, MAC, ROVER, FakeProxy, shown, try_again
 
 
 async def test_sets_up_and_unloads(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
@@ -79,8 +79,7 @@ async def test_after_a_restart_without_the_proxy_its_entities_exist(
     assert shown(hass, "button", "restart") == "unavailable"
     assert shown(hass, "sensor", "battery_energy_charged", 0x1002) == "unavailable"
     proxy.reachable = True
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
     assert shown(hass, "button", "restart") == "unknown"
 

@@ -12,18 +12,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from proxies import BATTERY, ROVER, FakeProxy, device_info
+from proxies import BATTERY, ROVER, FakeProxy, device_info, issues, lose, try_again
 
 HELD = "not heard: out of range, switched off, or held by another central such as the phone app"
 
 
 def reported(hass: HomeAssistant) -> list[ir.IssueEntry]:
     return [issue for issue in ir.async_get(hass).issues.values() if issue.domain == "blupow"]
-
-
-def issues(hass: HomeAssistant) -> dict[str | None, dict[str, str]]:
-    """Return what the issues are filled with, by translation key."""
-    return {issue.translation_key: issue.translation_placeholders or {} for issue in reported(hass)}
 
 
 async def pass_minutes(hass: HomeAssistant, freezer: FrozenDateTimeFactory, minutes: float) -> None:
@@ -160,13 +155,10 @@ async def test_what_was_wrong_stays_an_issue_until_it_is_known_to_be_right(
     assert len(ids) == 2
     for issue_id in ids:
         ir.async_ignore_issue(hass, "blupow", issue_id, True)
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     assert issues(hass).keys() == {"clock_wrong", "link_held"}
     proxy.reachable = True
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert await hass.config_entries.async_reload(loaded.entry_id)
     await hass.async_block_till_done()
     proxy.unit_link(False, ROVER, HELD)

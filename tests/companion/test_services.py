@@ -9,7 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
-from proxies import MAC, ROVER, FakeProxy
+from proxies import MAC, ROVER, FakeProxy, lose
 
 
 def device(hass: HomeAssistant, identifier: str) -> str:
@@ -91,9 +91,7 @@ async def test_what_goes_wrong_is_told(
 
 
 async def test_a_proxy_has_to_be_connected(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     with pytest.raises(HomeAssistantError) as error:
         await call(hass, "refresh", device(hass, MAC))
     assert error.value.translation_key == "not_connected"

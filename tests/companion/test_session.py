@@ -12,8 +12,21 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.blupow.coordinator import BluPowCoordinator
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import issue_registry as ir
-from proxies import HOST, KEY, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, device_info, settle, shown
+from proxies import (
+    HOST,
+    KEY,
+    OTHER_KEY,
+    OTHER_MAC,
+    PORT,
+    ROVER,
+    FakeProxy,
+    device_info,
+    issues,
+    lose,
+    settle,
+    shown,
+    try_again,
+)
 
 PROBE = timedelta(seconds=6)
 PAUSE = timedelta(seconds=61)
@@ -25,10 +38,6 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name == "custom_components.blupow" and record.levelno >= logging.INFO
     ]
-
-
-def issues(hass: HomeAssistant) -> set[str | None]:
-    return {issue.translation_key for issue in ir.async_get(hass).issues.values() if issue.domain == "blupow"}
 
 
 async def pass_time(hass: HomeAssistant, freezer: FrozenDateTimeFactory, span: timedelta) -> None:
@@ -53,14 +62,11 @@ async def test_a_lost_connection_is_taken_up_again_and_told_once(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.clear()
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     proxy.reachable = True
     proxy.values[ROVER, "battery_voltage"] = 12.9
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "12.9"
     assert logged(caplog) == [
         "The connection to Solar shed is lost; its entities are unavailable until it is back",
@@ -100,9 +106,7 @@ async def test_a_session_that_ends_during_a_probe_stays_ended(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock
 ) -> None:
     session = loaded.runtime_data.session
-    proxy.reachable = False
-    await proxy.drop()
-    await hass.async_block_till_done()
+    await lose(hass, proxy)
     proxy.reachable = True
 
     async def opened(*_: Any) -> tuple[Mock, Mock]:
@@ -178,8 +182,7 @@ async def test_a_connection_that_ends_while_it_begins_is_tried_again(
     assert not proxy.connected
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     proxy.closed = False
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert proxy.connected
 
 
@@ -192,9 +195,7 @@ async def test_a_key_that_has_become_wrong_is_asked_for_until_it_is_right(
     assert [flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()] == ["reauth"]
     assert not proxy.connected
     proxy.key = KEY
-    await loaded.runtime_data.session._logic.stop()
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
+    await try_again(hass, loaded)
     assert proxy.connected
     assert hass.config_entries.flow.async_progress() == []
 
@@ -232,8 +233,7 @@ async def test_a_proxy_without_encryption_that_has_it_now_is_to_be_paired(
     await hass.async_block_till_done()
     if closed:
         assert asked(hass) == []  # it may have been about to restart
-        await entry.runtime_data.session._logic.start()
-        await hass.async_block_till_done()
+        await try_again(hass, entry)
     assert asked(hass) == ["reauth"]
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "pair"
@@ -251,12 +251,10 @@ async def test_a_removed_key_is_an_issue_until_it_is_back(
     proxy.key = ""
     await proxy.drop()
     await hass.async_block_till_done()
-    assert issues(hass) == {"key_removed"}
+    assert issues(hass).keys() == {"key_removed"}
     proxy.key = KEY
-    await loaded.runtime_data.session._logic.stop()
-    await loaded.runtime_data.session._logic.start()
-    await hass.async_block_till_done()
-    assert issues(hass) == set()
+    await try_again(hass, loaded)
+    assert issues(hass) == {}
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
@@ -274,21 +272,18 @@ async def test_another_proxy_at_the_address_changes_nothing(
         hass.config_entries.async_update_entry(entry, data=entry.data | {"noise_psk": ""})
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
-    session: Any = entry.runtime_data.session
     other = FakeProxy(info=replace(device_info(), mac_address=OTHER_MAC, name="other"), key=right.key)
     other.values[ROVER, "battery_voltage"] = 48.0
     proxies[HOST, PORT] = other
     await right.drop()
     await hass.async_block_till_done()
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
-    assert issues(hass) == {"wrong_device"}
+    assert issues(hass).keys() == {"wrong_device"}
     assert not other.connected
     made = len(other.clients)
     proxies[HOST, PORT] = right
     if encrypted:  # the client waits by itself
-        await session._logic.stop()
-        await session._logic.start()
-        await hass.async_block_till_done()
+        await try_again(hass, entry)
     else:
         port.side_effect, port.return_value = None, (Mock(), Mock())
         await pass_time(hass, freezer, PROBE)
@@ -297,7 +292,7 @@ async def test_another_proxy_at_the_address_changes_nothing(
         await pass_time(hass, freezer, PAUSE)
     assert right.connected
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
-    assert issues(hass) == set()
+    assert issues(hass) == {}
 
 
 async def test_the_proxys_log_is_shown_on_request(
