@@ -22,10 +22,11 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured with each integration: the median of all its turns."""
+    """What was measured with each integration, and without any: the median of all its turns."""
 
     companion: dict[str, float]
     esphome: dict[str, float]
+    bare: dict[str, float]
 
 
 def compare(rounds: int, seconds: float) -> Comparison:
@@ -33,13 +34,16 @@ def compare(rounds: int, seconds: float) -> Comparison:
     if not HOME_ASSISTANT.exists():
         raise UnavailableError("its environment is missing: run `script/setup companion`")
     _multicast()
+    proxy = str(FIRST_PORT), KEY
     turns = [
-        (domain, _measure(domain, seconds))
+        (domain, _measure(seconds, domain, *proxy))
         for number in range(rounds)
         for domain in (("blupow", "esphome"), ("esphome", "blupow"))[number % 2]
     ]
+    bare = [_measure(seconds, "bare") for _ in range(rounds)]
     return Comparison(
-        *(_median([turn for domain, turn in turns if domain == wanted]) for wanted in ("blupow", "esphome"))
+        *(_median([turn for domain, turn in turns if domain == wanted]) for wanted in ("blupow", "esphome")),
+        _median(bare),
     )
 
 
@@ -47,8 +51,8 @@ def _median(turns: list[dict[str, float]]) -> dict[str, float]:
     return {name: median(turn[name] for turn in turns) for name in turns[0]}
 
 
-def _measure(domain: str, seconds: float) -> dict[str, float]:
-    arguments = [domain, *map(str, (FIRST_PORT, KEY, PROXIES, SENSORS, seconds))]
+def _measure(seconds: float, *what: str) -> dict[str, float]:
+    arguments = [*what, *map(str, (PROXIES, SENSORS, seconds))]
     done = subprocess.run(
         [HOME_ASSISTANT, FOLDER / "home_assistant.py", *arguments],
         capture_output=True,

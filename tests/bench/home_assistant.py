@@ -1,6 +1,7 @@
 """What a real Home Assistant spends on proxies, by one integration; prints JSON.
 
 usage: home_assistant.py blupow|esphome FIRST_PORT KEY COUNT SENSORS SECONDS
+       home_assistant.py bare COUNT SENSORS SECONDS    no proxy, no integration: entities that only write as many states
 """
 
 import asyncio
@@ -15,9 +16,11 @@ from typing import Any
 
 import homeassistant  # noqa: F401 - first: it puts aliases in place for what is imported after it
 from homeassistant import bootstrap, runner
+from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorStateClass
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.setup import async_setup_component
 
 COMPANION = Path(__file__).parents[2] / "companion" / "custom_components"
 CONFIGURATION = "homeassistant: {name: Bench}\nzeroconf:\nlogger: {default: warning}\n"
@@ -83,6 +86,54 @@ async def measure(
     }
 
 
+class BareSensor(SensorEntity):
+    """What any integration has to have at the least."""
+
+    _attr_device_class = SensorDeviceClass.VOLTAGE
+    _attr_native_unit_of_measurement = "V"
+    _attr_should_poll = False
+    _attr_state_class = SensorStateClass.MEASUREMENT
+    _attr_suggested_display_precision = 1
+    value = 0.0
+
+    def __init__(self, number: int) -> None:
+        self._attr_unique_id = self._attr_name = f"bare {number}"
+
+    @property
+    def native_value(self) -> float:
+        return self.value
+
+
+async def measure_bare(hass: HomeAssistant, count: int, sensors: int, seconds: float) -> dict[str, float]:
+    written = 0
+
+    @callback
+    def changed(_: Event) -> None:
+        nonlocal written
+        written += 1
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
+    assert await async_setup_component(hass, "sensor", {})
+    proxies = [[BareSensor(proxy * sensors + number) for number in range(sensors)] for proxy in range(count)]
+    await hass.data["sensor"].async_add_entities([entity for proxy in proxies for entity in proxy])
+    await hass.async_block_till_done()
+
+    rounds = round(seconds)
+    gc.collect()
+    written = 0
+    cpu, start = time.process_time(), time.perf_counter()
+    for round_ in range(rounds):
+        for number, proxy in enumerate(proxies):
+            await asyncio.sleep(max(0.0, start + round_ + number / count - time.perf_counter()))
+            for entity in proxy:
+                entity.value = 0.1 * (round_ + 1)
+                entity.async_write_ha_state()
+    await asyncio.sleep(max(0.0, start + rounds - time.perf_counter()))
+    cores = (time.process_time() - cpu) / (time.perf_counter() - start)
+    assert written == rounds * count * sensors, written
+    return {"cores": cores}
+
+
 async def main(folder: Path, domain: str, *arguments: Any) -> None:
     (folder / "configuration.yaml").write_text(CONFIGURATION)
     (folder / "custom_components").symlink_to(COMPANION)
@@ -90,12 +141,13 @@ async def main(folder: Path, domain: str, *arguments: Any) -> None:
     assert hass is not None
     await hass.async_start()
     await hass.async_block_till_done()
-    result = await measure(hass, domain, *arguments)
+    result = await (measure_bare(hass, *arguments) if domain == "bare" else measure(hass, domain, *arguments))
     print(json.dumps(result), flush=True)
     await hass.async_stop(force=True)
 
 
 if __name__ == "__main__":
-    name, port, key, count, sensors, seconds = sys.argv[1:]
+    name, *place, count, sensors, seconds = sys.argv[1:]
+    connection = [int(place[0]), place[1]] if place else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        asyncio.run(main(Path(scratch), name, int(port), key, int(count), int(sensors), float(seconds)))
+        asyncio.run(main(Path(scratch), name, *connection, int(count), int(sensors), float(seconds)))

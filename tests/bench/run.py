@@ -379,6 +379,9 @@ def companion_rows(report: Report, effort: Effort) -> None:
     load = f"{companion.PROXIES} proxies x {companion.SENSORS} entities at 1 Hz, CPU in Home Assistant"
     report.bounded(load, 100 * ours["cores"], "% of a core", 25.0)
     report.compared("the same", 100 * ours["cores"], 100 * theirs["cores"], "% of a core", 1.0)
+    report.add(
+        "of which what any entities take to write as many states", f"{100 * measured.bare['cores']:.2f} % of a core"
+    )
 
 
 async def measure(effort: Effort, reference: bool, console: Console) -> Report:
