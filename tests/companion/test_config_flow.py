@@ -309,14 +309,27 @@ async def test_added_again_by_hand_an_entry_has_the_new_place_and_key(
 
 
 async def test_added_again_by_hand_a_known_key_is_not_asked_for(
-    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
+    hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy]
 ) -> None:
-    MockConfigEntry(domain="blupow", unique_id="x", data=ENTRY | {"noise_psk": ""}).add_to_hass(hass)
-    MockConfigEntry(domain="blupow", unique_id="y", data=ENTRY | {"noise_psk": OTHER_KEY}).add_to_hass(hass)
-    proxy.key = OTHER_KEY
-    result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
+    proxies["192.0.2.9", PORT] = proxies.pop((HOST, PORT))
+    result = await go_on(hass, await start(hass, SOURCE_USER), **ELSEWHERE)
     assert succeeded(result, "already_configured")
-    assert entry.data["noise_psk"] == OTHER_KEY
+    assert entry.data == ENTRY | ELSEWHERE
+
+
+@pytest.mark.parametrize("source", [SOURCE_USER, SOURCE_ZEROCONF])
+async def test_a_key_that_the_esphome_integration_has_is_not_asked_for(hass: HomeAssistant, source: str) -> None:
+    MockConfigEntry(domain="esphome", unique_id=MAC, data={"noise_psk": KEY}).add_to_hass(hass)
+    result = await start(hass, source, announced() if source == SOURCE_ZEROCONF else None)
+    result = await go_on(hass, result, **(PLACE if source == SOURCE_USER else {}))
+    assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "esphome_configured")
+    assert made(await go_on(hass, result, next_step_id="add_anyway")) == ENTRY
+
+
+@pytest.mark.parametrize("known", ["", OTHER_KEY])
+async def test_a_key_that_is_no_help_is_passed_over(hass: HomeAssistant, known: str) -> None:
+    MockConfigEntry(domain="esphome", unique_id=MAC, data={"noise_psk": known}).add_to_hass(hass)
+    assert is_form(await go_on(hass, await start(hass, SOURCE_USER), **PLACE), "key")
 
 
 async def test_who_answers_without_encryption_takes_no_key_away(
@@ -347,9 +360,9 @@ async def reauth(hass: HomeAssistant, entry: MockConfigEntry) -> Any:
 async def test_a_changed_key(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy) -> None:
     proxy.key = OTHER_KEY
     result = await reauth(hass, entry)
-    assert is_form(result, "key")
+    assert is_form(result, "reauth_key")
     result = await go_on(hass, result, noise_psk=KEY)
-    assert is_form(result, "key", "wrong_key")
+    assert is_form(result, "reauth_key", "wrong_key")
     assert succeeded(await go_on(hass, result, noise_psk=OTHER_KEY), "reauth_successful")
     assert entry.data == ENTRY | {"noise_psk": OTHER_KEY}
 
@@ -381,7 +394,7 @@ async def test_a_proxy_that_is_not_reached_meanwhile(
 ) -> None:
     proxy.reachable = False
     result = await reauth(hass, entry)
-    assert is_form(result, "key", "cannot_connect")
+    assert is_form(result, "reauth_key", "cannot_connect")
     proxy.reachable = True
     assert succeeded(await go_on(hass, result, noise_psk=KEY), "reauth_successful")
 
@@ -392,7 +405,7 @@ async def test_another_proxy_is_not_given_the_entry(
     proxies[HOST, PORT] = other
     other.key = OTHER_KEY
     result = await go_on(hass, await reauth(hass, entry), noise_psk=OTHER_KEY)
-    assert is_form(result, "key", "another_proxy")
+    assert is_form(result, "reauth_key", "another_proxy")
     assert entry.data == ENTRY
 
 
@@ -419,6 +432,8 @@ async def test_another_place(
 async def test_another_key(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy) -> None:
     proxy.key = OTHER_KEY
     result = await go_on(hass, await reconfigure(hass, entry), **PLACE)
+    assert is_form(result, "reconfigure", "known_key_wrong")
+    result = await go_on(hass, result, **PLACE, noise_psk=ENTRY["noise_psk"])
     assert is_form(result, "reconfigure", "wrong_key")
     assert succeeded(await go_on(hass, result, **PLACE, noise_psk=OTHER_KEY), "reconfigure_successful")
     assert entry.data == ENTRY | {"noise_psk": OTHER_KEY}

@@ -7,7 +7,14 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.blupow.connection import ConnectionFailedError, Failure, Identified, async_identify, async_pair
+from custom_components.blupow.connection import (
+    ConnectionFailedError,
+    Failure,
+    Identified,
+    async_identify,
+    async_pair,
+    async_who,
+)
 from homeassistant.core import HomeAssistant
 from proxies import HOST, KEY, MAC, PORT, FakeClient, FakeProxy, device_info
 
@@ -31,6 +38,17 @@ async def test_who_never_answers(hass: HomeAssistant, proxy: FakeProxy, monkeypa
     with pytest.raises(ConnectionFailedError) as error:
         await async_identify(hass, HOST, PORT, KEY)
     assert error.value.failure is Failure.CANNOT_CONNECT
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_who_an_encrypted_proxy_is(hass: HomeAssistant, proxy: FakeProxy, answers: bool) -> None:
+    proxy.reachable = answers
+    assert await async_who(hass, HOST, PORT) == (MAC if answers else None)
+
+
+async def test_who_has_no_encryption_says_nothing(hass: HomeAssistant, proxy: FakeProxy) -> None:
+    proxy.key = ""
+    assert await async_who(hass, HOST, PORT) is None
 
 
 async def test_an_answer_that_gets_lost_loses_no_key(hass: HomeAssistant, proxy: FakeProxy) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 
+from aioesphomeapi import LogLevel
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -302,5 +303,14 @@ async def test_the_proxys_log_is_shown_on_request(
     assert await hass.config_entries.async_setup(entry.entry_id)
     (client,) = proxy.connected
     assert client.on_log is not None
-    client.on_log(Mock(message=b"Rover: connected\n"))
-    assert "Solar shed: Rover: connected" in logged(caplog)
+    caplog.clear()
+    for level in (
+        LogLevel.LOG_LEVEL_ERROR,
+        LogLevel.LOG_LEVEL_WARN,
+        LogLevel.LOG_LEVEL_INFO,
+        LogLevel.LOG_LEVEL_CONFIG,
+    ):
+        client.on_log(Mock(level=level, message=b"Rover: connected\n"))
+    assert logged(caplog) == ["Solar shed: Rover: connected"] * 4
+    levels = [record.levelname for record in caplog.records if record.name == "custom_components.blupow"]
+    assert levels == ["ERROR", "WARNING", "INFO", "INFO"]

@@ -8,6 +8,7 @@ import voluptuous as vol
 
 from homeassistant.config_entries import (
     SOURCE_IGNORE,
+    SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     ConfigEntryState,
     ConfigFlow,
@@ -20,7 +21,15 @@ from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import TextSelector, TextSelectorConfig, TextSelectorType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
-from .connection import ConnectionFailedError, Failure, Identified, async_identify, async_pair, async_take_key_back
+from .connection import (
+    ConnectionFailedError,
+    Failure,
+    Identified,
+    async_identify,
+    async_pair,
+    async_take_key_back,
+    async_who,
+)
 from .const import CONF_DEVICE_NAME, CONF_NOISE_PSK, CONF_PAIRED, DEFAULT_PORT, DOMAIN
 from .coordinator import BluPowConfigEntry
 from .esphome import async_has_proxy
@@ -30,11 +39,12 @@ from .replacement import async_forget_discovery, async_replace
 KEY = {
     vol.Optional(CONF_NOISE_PSK): TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD)),
 }
+KEY_STEPS = ("key", "reauth_key")
 PLACE = {
     vol.Required(CONF_HOST): str,
     vol.Required(CONF_PORT, default=DEFAULT_PORT): cv.port,
 }
-SCHEMAS: dict[str, dict[Any, Any]] = {"user": PLACE, "key": KEY, "reconfigure": PLACE | KEY}
+SCHEMAS: dict[str, dict[Any, Any]] = {"user": PLACE, "key": KEY, "reauth_key": KEY, "reconfigure": PLACE | KEY}
 
 
 class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -89,7 +99,8 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """Find out what is wrong with the key, and ask for what puts it right."""
         self._take_entry(self._get_reauth_entry())
-        return self._form(*await self._async_missing())
+        missing, why = await self._async_missing()
+        return self._key_form(why) if missing == "key" else self._form(missing, why)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask where the proxy is now; without a key in the answer, the known one holds."""
@@ -99,13 +110,17 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is None:
             return self._form("reconfigure")
         self._take_place(user_input)
-        return await self._async_connect("reconfigure", _key(user_input) or self._entry.data[CONF_NOISE_PSK])
+        return await self._async_connect("reconfigure", _key(user_input), self._entry.data[CONF_NOISE_PSK])
 
     # what may be asked besides
 
     async def async_step_key(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go on with the key."""
         return await self._async_answered("key", user_input)
+
+    async def async_step_reauth_key(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Go on with the key that has taken the place of the known one."""
+        return await self._async_answered("reauth_key", user_input)
 
     async def async_step_pair(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Pair, or try again to."""
@@ -152,12 +167,15 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             return self._form(step)
         return await self._async_connect(step, _key(user_input))
 
-    async def _async_connect(self, step: str, key: str = "") -> ConfigFlowResult:
+    async def _async_connect(self, step: str, key: str = "", known_key: str = "") -> ConfigFlowResult:
         """Go on with whoever answers; ask for what is missing, or show ``step`` again with what went wrong."""
         try:
-            self._found = found = await async_identify(self.hass, self._host, self._port, key)
+            self._found = found = await async_identify(self.hass, self._host, self._port, key or known_key)
         except ConnectionFailedError as error:
-            return await self._async_failed(step, error.failure)
+            failure = error.failure
+            if failure is Failure.WRONG_KEY and not key:
+                failure = Failure.KNOWN_KEY_WRONG
+            return await self._async_failed(step, failure)
         another = self._expected not in (None, found.mac)
         if another and self.source != SOURCE_RECONFIGURE:
             return self._form(step, Failure.ANOTHER_PROXY)
@@ -178,15 +196,15 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_failed(self, step: str, failure: Failure) -> ConfigFlowResult:
         """Ask for what is missing, or show ``step`` again with what went wrong."""
         match failure:
-            case Failure.KEY_NEEDED if step != "key":
-                if step == "user":
-                    await self._async_try_known_keys()
-                return self._form("key")
+            case Failure.KEY_NEEDED if step not in KEY_STEPS:
+                if self._entry is None and (key := await self._async_known_key()):
+                    return await self._async_connect("key", key)
+                return self._key_form()
             case Failure.NO_ENCRYPTION:
                 return self._form("plaintext")
             case Failure.PAIRING_CLOSED:
                 return self._form("pair", failure)
-            case Failure.WRONG_KEY:
+            case Failure.WRONG_KEY | Failure.KNOWN_KEY_WRONG:
                 missing, why = await self._async_missing()
                 return self._form("pair", why) if missing == "pair" else self._form(step, failure)
         return self._form(step, failure)
@@ -200,12 +218,16 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             return step, None if error.failure is Failure.KEY_NEEDED else error.failure
         return "pair" if found.waits_for_key else "plaintext", None
 
-    async def _async_try_known_keys(self) -> None:
-        """Abort if the proxy is configured already: nobody who could be asked knows a key that pairing has set."""
-        for entry in self._async_current_entries(include_ignore=False):
-            if key := entry.data[CONF_NOISE_PSK]:
+    async def _async_known_key(self) -> str | None:
+        """Return a key of Home Assistant's that opens the proxy, if any: nobody else knows those it has set."""
+        mac = await async_who(self.hass, self._host, self._port)
+        entries = self.hass.config_entries
+        for domain in (DOMAIN, "esphome"):
+            entry = entries.async_entry_for_domain_unique_id(domain, mac) if mac else None
+            if entry is not None and (key := entry.data.get(CONF_NOISE_PSK)):
                 with suppress(ConnectionFailedError):
-                    await self._async_abort_if_known(await async_identify(self.hass, self._host, self._port, key))
+                    return (await async_identify(self.hass, self._host, self._port, key)).key
+        return None
 
     async def _async_abort_if_known(self, found: Identified) -> None:
         """Abort if the proxy is configured already, at the place where it is found now and with the key it has now."""
@@ -241,7 +263,7 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             return None
         known = None if self._entry is None else self._entry.data[CONF_NOISE_PSK]
         if found.waits_for_key:  # a new one is paired with one click
-            return "pair" if step != "pair" and (known or step == "key") else None
+            return "pair" if step != "pair" and (known or step in KEY_STEPS) else None
         return None if known == "" else "plaintext"
 
     def _data(self, found: Identified, entry: BluPowConfigEntry | None) -> dict[str, Any]:
@@ -252,6 +274,10 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_NOISE_PSK: found.key,
             CONF_PAIRED: found.paired or kept,
         }
+
+    def _key_form(self, failure: Failure | None = None) -> ConfigFlowResult:
+        """Ask for the key; a user to whom it is news is told that it has changed."""
+        return self._form("reauth_key" if self.source == SOURCE_REAUTH else "key", failure)
 
     def _form(self, step: str, failure: Failure | None = None) -> ConfigFlowResult:
         """Show the form of ``step``, with what went wrong."""

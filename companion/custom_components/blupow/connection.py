@@ -40,6 +40,7 @@ class Failure(StrEnum):
     INVALID_KEY = "invalid_key"
     KEY_NEEDED = "key_needed"
     WRONG_KEY = "wrong_key"
+    KNOWN_KEY_WRONG = "known_key_wrong"
     NO_ENCRYPTION = "no_encryption"
     PAIRING_CLOSED = "pairing_closed"
     PAIRING_FAILED = "pairing_failed"
@@ -127,9 +128,24 @@ async def async_identify(hass: HomeAssistant, host: str, port: int, key: str) ->
     return Identified(info=info, key=key)
 
 
+async def async_who(hass: HomeAssistant, host: str, port: int) -> str | None:
+    """Return the MAC address that an encrypted proxy gives without being asked for more; it proves nothing."""
+    client = await async_client(hass, host, port, _new_key())
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await client.connect(login=True, log_errors=False)
+    except InvalidEncryptionKeyAPIError as error:
+        return format_mac(error.received_mac) if error.received_mac else None
+    except (APIConnectionError, TimeoutError) as error:
+        LOGGER.debug("%s does not say who it is: %s", host, error)
+    finally:
+        await client.disconnect(force=True)
+    return None
+
+
 async def async_pair(hass: HomeAssistant, host: str, port: int, found: Identified) -> Identified:
     """Set a new key on the proxy that was ``found`` to wait for one; ConnectionFailedError."""
-    key = b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+    key = _new_key()
     client = await async_client(hass, host, port, ZERO_KEY, found.mac)
     accepted = False
     try:
@@ -168,6 +184,10 @@ async def async_take_key_back(hass: HomeAssistant, title: str, data: Mapping[str
             "%s could not be told to forget its key: run `blupow-proxy pair FILE --forget` there to pair it again",
             title,
         )
+
+
+def _new_key() -> str:
+    return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def failure_of(error: Exception) -> Failure:

@@ -1,6 +1,7 @@
 """The connection to one proxy, kept for as long as the entry is loaded."""
 
 import asyncio
+import logging
 from typing import Any, Final, Protocol
 
 from aioesphomeapi import (
@@ -33,6 +34,7 @@ PROBE_S: Final = 5.0
 PROBE_DEADLINE_S: Final = 3.0  # before the next probe is due
 PAUSE_S: Final = 60.0  # the client's own longest wait, after what it does not see as a failure: another proxy's answer
 CUT_SHORT: Final = 2  # connections in a row: one may end while it begins because the proxy is restarted just then
+LEVEL_OF: Final = {LogLevel.LOG_LEVEL_ERROR: logging.ERROR, LogLevel.LOG_LEVEL_WARN: logging.WARNING}
 KEY_FAILURES: Final = (Failure.KEY_NEEDED, Failure.WRONG_KEY, Failure.NO_ENCRYPTION, Failure.PAIRING_CLOSED)
 
 
@@ -215,7 +217,8 @@ class Session:
 
     @callback
     def _log(self, message: Any) -> None:
-        LOGGER.info("%s: %s", self._entry.title, message.message.decode("utf-8", "backslashreplace").strip())
+        level = LEVEL_OF.get(message.level, logging.INFO)
+        LOGGER.log(level, "%s: %s", self._entry.title, message.message.decode("utf-8", "backslashreplace").strip())
 
 
 async def _async_is_open(host: str, port: int) -> bool:
