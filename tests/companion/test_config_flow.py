@@ -17,10 +17,23 @@ from homeassistant.config_entries import (
     ConfigEntryState,
 )
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.data_entry_flow import FlowResultType, UnknownFlow
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
-from proxies import HOST, KEY, MAC, OTHER_KEY, OTHER_MAC, PORT, ROVER, FakeProxy, device_info, entity_id, shown
+from proxies import (
+    HOST,
+    KEY,
+    MAC,
+    OTHER_KEY,
+    OTHER_MAC,
+    PORT,
+    ROVER,
+    FakeClient,
+    FakeProxy,
+    device_info,
+    entity_id,
+    shown,
+)
 
 PLACE = {"host": HOST, "port": PORT}
 ELSEWHERE = {"host": "192.0.2.9", "port": PORT}
@@ -229,6 +242,22 @@ async def test_somebody_pairs_first(hass: HomeAssistant, proxy: FakeProxy) -> No
     assert made(await go_on(hass, result, noise_psk=KEY)) == ENTRY
 
 
+async def test_a_dialogue_that_is_closed_while_it_pairs_leaves_no_key(hass: HomeAssistant, proxy: FakeProxy) -> None:
+    proxy.key, proxy.info = "", replace(proxy.info, **WAITING)
+    result = await start(hass, SOURCE_USER)
+    set_key = FakeClient.noise_encryption_set_key
+
+    async def closed_meanwhile(client: FakeClient, key: bytes) -> bool:
+        if key:
+            hass.config_entries.flow.async_abort(result["flow_id"])
+        return await set_key(client, key)
+
+    with patch.object(FakeClient, "noise_encryption_set_key", closed_meanwhile), pytest.raises(UnknownFlow):
+        await go_on(hass, result, **PLACE)
+    assert proxy.key == ""
+    assert hass.config_entries.async_entries("blupow") == []
+
+
 async def test_to_agree_to_pairing_is_no_consent_to_do_without(hass: HomeAssistant, proxy: FakeProxy) -> None:
     proxy.key, proxy.info, proxy.closed = "", replace(proxy.info, **WAITING), True
     result = await go_on(hass, await start(hass, SOURCE_USER), **PLACE)
@@ -283,18 +312,55 @@ async def test_already_in_the_esphome_integration(hass: HomeAssistant, choice: s
         assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "kept_in_esphome")
 
 
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
 async def test_announced_elsewhere_an_entry_follows(
-    hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy]
+    hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy], key: str
 ) -> None:
-    result = await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9"))
-    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+    proxies["192.0.2.9", PORT] = proxies.pop((HOST, PORT))
+    proxies["192.0.2.9", PORT].key = key
+    assert succeeded(await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9")), "already_configured")
     assert entry.data == ENTRY | ELSEWHERE
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_an_announcement_alone_moves_no_entry(
+    hass: HomeAssistant, entry: MockConfigEntry, other: FakeProxy, answers: bool
+) -> None:
+    other.reachable = answers
+    assert succeeded(await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9")), "already_configured")
+    assert entry.data == ENTRY
+
+
 async def test_an_entry_that_works_is_left_alone(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    result = await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9"))
-    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+    assert succeeded(await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9")), "already_configured")
     assert loaded.data == ENTRY
+
+
+async def test_announced_where_it_is_an_entry_stays(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    await start(hass, SOURCE_ZEROCONF, announced())
+    await proxy.drop()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert loaded.data == ENTRY
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_announced_elsewhere_before_its_connection_is_lost_an_entry_follows(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    proxies: dict[tuple[str, int], FakeProxy],
+    proxy: FakeProxy,
+    there: bool,
+) -> None:
+    await start(hass, SOURCE_ZEROCONF, announced("192.0.2.9"))
+    if there:
+        proxies["192.0.2.9", PORT] = proxies.pop((HOST, PORT))
+    await proxy.drop()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await hass.async_block_till_done()
+    assert loaded.data == ENTRY | (ELSEWHERE if there else {})
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
 
 
 async def test_added_again_by_hand_an_entry_has_the_new_place_and_key(
@@ -399,6 +465,12 @@ async def test_a_proxy_that_is_not_reached_meanwhile(
     assert succeeded(await go_on(hass, result, noise_psk=KEY), "reauth_successful")
 
 
+async def test_a_key_that_is_right_again_is_not_asked_for(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    assert succeeded(await reauth(hass, loaded), "reauth_successful")
+
+
 async def test_another_proxy_is_not_given_the_entry(
     hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy], other: FakeProxy
 ) -> None:
@@ -472,6 +544,18 @@ async def test_the_proxy_that_is_replaced_forgets_the_key_that_pairing_has_set(
     await hass.async_block_till_done(wait_background_tasks=True)
     assert proxy.key == ""
     assert entry.data["noise_psk"] == other.key != ""
+
+
+async def test_the_same_key_on_another_machine_is_not_taken_back(
+    hass: HomeAssistant, entry: MockConfigEntry, proxies: dict[tuple[str, int], FakeProxy]
+) -> None:
+    hass.config_entries.async_update_entry(entry, data=entry.data | {"paired": True})
+    moved = FakeProxy(info=replace(device_info(), mac_address=OTHER_MAC))  # the memory card is in another machine
+    proxies[HOST, PORT] = moved
+    result = await go_on(hass, await reconfigure(hass, entry), **PLACE)
+    assert succeeded(await go_on(hass, result, next_step_id="replace_proxy"), "reconfigure_successful")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert moved.key == KEY
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -62,6 +62,17 @@ async def test_diagnostics_of_an_entry_without_a_listing(
     assert found["actions"] == []
 
 
+async def test_diagnostics_of_an_entry_that_is_not_loaded(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(loaded.entry_id)
+    found: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+    assert found["state"] == "not_loaded"
+    text = json.dumps(found).lower()
+    for secret in (KEY, HOST, MAC):
+        assert secret.lower() not in text
+
+
 async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:
     registered: list[Any] = []
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import (
@@ -29,7 +29,10 @@ def pass_seconds() -> Iterator[Callable[[float], None]]:
         yield tick
 
 
-def energy(hass: HomeAssistant) -> tuple[str, str]:
+async def energy(hass: HomeAssistant) -> tuple[str, str]:
+    """What is charged and discharged, as it is shown once a minute."""
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+    await hass.async_block_till_done()
     return (
         shown(hass, "sensor", "battery_energy_charged", BATTERY),
         shown(hass, "sensor", "battery_energy_discharged", BATTERY),
@@ -39,34 +42,37 @@ def energy(hass: HomeAssistant) -> tuple[str, str]:
 async def test_each_direction_has_its_own_total(
     hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy
 ) -> None:
-    assert energy(hass) == ("0.0", "0.0")
+    assert await energy(hass) == ("0.0", "0.0")
     pass_seconds(100)  # at 360 W, as from the start
     proxy.push("battery_power", -720.0, BATTERY)
     pass_seconds(50)
     proxy.push("battery_power", 0.0, BATTERY)
     pass_seconds(1000)
     proxy.push("battery_power", 36.0, BATTERY)
-    assert energy(hass) == ("0.01", "0.01")
+    assert await energy(hass) == ("0.01", "0.01")
     state = hass.states.get(entity_id(hass, "sensor", "battery_energy_charged", BATTERY))
     assert state is not None
     assert state.attributes["unit_of_measurement"] == "kWh"
     assert state.attributes["device_class"] == "energy"
-    assert state.attributes["state_class"] == "total_increasing"
+    assert state.attributes["state_class"] == "total"
 
 
 async def test_a_power_that_does_not_change_goes_on(
     hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry
 ) -> None:
-    for minute in (1, 2):
+    for total in ("0.006", "0.012"):
         pass_seconds(60)
-        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61 * minute))
-        await hass.async_block_till_done()
-    assert energy(hass) == ("0.012", "0.0")
+        assert await energy(hass) == (total, "0.0")
 
 
 @pytest.mark.parametrize("gap", ["missing", "nan", "unit", "proxy"])
 async def test_what_flows_while_nobody_looks_is_not_counted(
-    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy, gap: str
+    hass: HomeAssistant,
+    pass_seconds: Callable[[float], None],
+    loaded: MockConfigEntry,
+    proxy: FakeProxy,
+    port: AsyncMock,
+    gap: str,
 ) -> None:
     pass_seconds(10)
     match gap:
@@ -76,18 +82,18 @@ async def test_what_flows_while_nobody_looks_is_not_counted(
             proxy.push("battery_power", 360.0, BATTERY)
         case "unit":
             proxy.unit_link(False, BATTERY)
-            assert energy(hass) == ("unavailable", "unavailable")
+            assert await energy(hass) == ("unavailable", "unavailable")
             pass_seconds(3600)
             proxy.unit_link(True, BATTERY)
         case "proxy":
             await lose(hass, proxy)
-            assert energy(hass) == ("unavailable", "unavailable")
+            assert await energy(hass) == ("unavailable", "unavailable")
             pass_seconds(3600)
             proxy.reachable = True
             await try_again(hass, loaded)
     pass_seconds(10)
     proxy.push("battery_power", 0.0, BATTERY)
-    assert energy(hass) == ("0.002", "0.0")
+    assert await energy(hass) == ("0.002", "0.0")
 
 
 async def test_a_total_goes_on_after_a_restart(
@@ -99,17 +105,16 @@ async def test_a_total_goes_on_after_a_restart(
     mock_restore_cache_with_extra_data(hass, ((State(name, "41.5"), stored),))
     assert await hass.config_entries.async_setup(loaded.entry_id)
     await hass.async_block_till_done()
-    assert energy(hass) == ("41.5", "0.0")
+    assert await energy(hass) == ("41.5", "0.0")
     pass_seconds(10)
     proxy.push("battery_power", 0.0, BATTERY)
-    assert energy(hass) == ("41.501", "0.0")
+    assert await energy(hass) == ("41.501", "0.0")
 
 
 async def test_a_reload_loses_nothing(
     hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry
 ) -> None:
     pass_seconds(50)  # at 360 W, of which nothing is shown yet
-    assert energy(hass) == ("0.0", "0.0")
     assert await hass.config_entries.async_reload(loaded.entry_id)
     await hass.async_block_till_done()
-    assert energy(hass) == ("0.005", "0.0")
+    assert await energy(hass) == ("0.005", "0.0")

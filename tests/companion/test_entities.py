@@ -128,6 +128,13 @@ async def test_a_state_of_a_newer_proxy_is_shown_all_the_same(
     assert state.attributes["options"][-1] == "lunar_power"
 
 
+async def test_a_state_without_a_name_is_unknown(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.push("charging_state", "", ROVER)
+    assert shown(hass, "sensor", "charging_state", ROVER) == "unknown"
+
+
 async def test_a_name_without_a_text_is_that_of_the_wire(
     hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
 ) -> None:

@@ -84,6 +84,11 @@ async def test_after_a_restart_without_the_proxy_its_entities_exist(
     assert shown(hass, "button", "restart") == "unknown"
 
 
+async def test_an_entry_that_was_never_set_up_is_removed(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert hass.config_entries.async_entries("blupow") == []
+
+
 async def test_while_home_assistant_stops_states_are_kept(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
 ) -> None:

@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from proxies import BATTERY, ROVER, FakeProxy, device_info, issues, lose, try_again
+from proxies import BATTERY, OTHER_MAC, ROVER, FakeProxy, device_info, issues, lose, try_again
 
 HELD = "not heard: out of range, switched off, or held by another central such as the phone app"
 
@@ -195,6 +195,29 @@ async def test_a_unit_that_is_gone_is_none(
     assert len(reported(hass)) == 2
     assert issues(hass).keys() == {"clock_wrong", "link_held"}
     assert issues(hass)["link_held"]["unit"] == "Battery"
+
+
+async def test_an_entry_that_was_never_set_up_has_none_once_it_is_disabled(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.info = replace(proxy.info, mac_address=OTHER_MAC)
+    assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert issues(hass).keys() == {"wrong_device"}
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+    assert issues(hass) == {}
+
+
+async def test_without_an_adapter_no_unit_is_to_blame(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    for unit in (ROVER, BATTERY):
+        proxy.unit_link(False, unit, "waiting for the Bluetooth adapter")
+    proxy.push("bluetooth_adapter", True)
+    await pass_minutes(hass, freezer, 20)
+    assert issues(hass).keys() == {"adapter_problem"}
+    proxy.push("bluetooth_adapter", False)
+    await pass_minutes(hass, freezer, 11)
+    assert issues(hass).keys() == {"link_down"}
 
 
 @pytest.mark.parametrize("ends", ["disabled", "removed"])

@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from aioesphomeapi import SubDeviceInfo
+from aioesphomeapi import NumberInfo, SubDeviceInfo
 from aioesphomeapi.model import LightInfo
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
-from proxies import BATTERY, ROVER, FakeProxy, info, link_infos, measurement, shown
+from proxies import BATTERY, ROVER, FakeProxy, info, link_infos, measurement, shown, try_again
 
 SHUNT = 0x1003
 
@@ -140,6 +140,47 @@ async def test_a_proxy_that_is_started_anew_tells_of_its_units_by_itself(
         "The connection to Solar shed is lost; its entities are unavailable until it is back",
         "Solar shed is connected again",
     ]
+
+
+async def test_a_listing_that_fails_half_way_is_taken_up_the_next_time(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.infos.append(measurement("PV voltage", ROVER, "V", "voltage"))
+    proxy.values[ROVER, "pv_voltage"] = 29.0
+    with patch("custom_components.blupow.devices.async_register", side_effect=ValueError):
+        await list_again(hass, loaded, proxy)
+    await try_again(hass, loaded)
+    assert shown(hass, "sensor", "pv_voltage", ROVER) == "29.0"
+
+
+async def test_a_number_without_limits_is_passed_over(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, reloads: Any
+) -> None:
+    before = registered(hass, loaded)
+    proxy.infos.append(info(NumberInfo, "Limit", ROVER, min_value=float("nan"), max_value=1.0, step=1.0))
+    await list_again(hass, loaded, proxy)
+    assert registered(hass, loaded) == before
+    reloads.assert_not_called()
+
+
+async def test_a_unit_that_begins_to_tell_of_its_link_reloads_the_entry(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, reloads: Any
+) -> None:
+    everything = proxy.infos
+    proxy.infos = [listed for listed in everything if (listed.device_id, listed.object_id) != (ROVER, "link")]
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.infos = everything
+    await list_again(hass, entry, proxy)
+    reloads.assert_called_once_with(entry.entry_id)
+
+
+async def test_the_name_that_wakes_the_client_is_the_proxys_own(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.info = replace(proxy.info, name="solar-shed-2")
+    await list_again(hass, loaded, proxy)
+    assert loaded.data["device_name"] == "solar-shed-2"
 
 
 async def test_a_unit_out_of_reach_is_told_once(

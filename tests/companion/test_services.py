@@ -1,6 +1,7 @@
 """The actions."""
 
 from typing import Any
+from unittest.mock import patch
 
 from aioesphomeapi.model import ExecuteServiceResponse
 import pytest
@@ -9,7 +10,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
-from proxies import MAC, ROVER, FakeProxy, lose
+from proxies import MAC, ROVER, FakeClient, FakeProxy, lose
 
 
 def device(hass: HomeAssistant, identifier: str) -> str:
@@ -39,6 +40,15 @@ async def test_capture_frames(hass: HomeAssistant, loaded: MockConfigEntry, prox
     answer = await call(hass, "capture_frames", device(hass, f"{MAC}-{ROVER:08x}"))
     assert answer == {"unit": "Rover", "frames": []}
     assert proxy.calls == [("capture_frames", {"unit": "Rover"})]
+
+
+async def test_an_action_that_asks_for_more(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    with (
+        patch.object(FakeClient, "execute_service", side_effect=KeyError("depth")),
+        pytest.raises(HomeAssistantError) as error,
+    ):
+        await call(hass, "refresh", device(hass, MAC))
+    assert error.value.translation_key == "action_changed"
 
 
 async def test_an_answer_without_data_is_empty(hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy) -> None:

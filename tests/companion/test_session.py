@@ -1,5 +1,6 @@
 """The connection: kept, lost, refused, and taken up again."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 import logging
@@ -7,11 +8,14 @@ from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 
 from aioesphomeapi import LogLevel
+from aioesphomeapi.core import SocketClosedAPIError
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
+from custom_components.blupow.connection import async_identify
 from custom_components.blupow.coordinator import BluPowCoordinator
+from custom_components.blupow.store import Listing, ListingStore
 from homeassistant.core import HomeAssistant
 from proxies import (
     HOST,
@@ -20,6 +24,7 @@ from proxies import (
     OTHER_MAC,
     PORT,
     ROVER,
+    FakeClient,
     FakeProxy,
     device_info,
     issues,
@@ -149,6 +154,99 @@ async def test_a_proxy_that_says_no_more_than_hello_holds_nothing_up(
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     assert await hass.config_entries.async_unload(loaded.entry_id)
     assert not proxy.connected
+
+
+async def test_a_connection_that_ends_while_it_begins_is_not_tried_without_end(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, port: AsyncMock, freezer: FrozenDateTimeFactory
+) -> None:
+    tried = len(proxy.clients)
+    with patch.object(FakeClient, "device_info_and_list_entities", side_effect=SocketClosedAPIError("gone")):
+        await proxy.drop()
+        await hass.async_block_till_done()
+        for _ in range(8):
+            await pass_time(hass, freezer, PROBE)
+    assert len(proxy.clients) - tried == 2
+    await pass_time(hass, freezer, PAUSE)
+    assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
+
+
+async def test_a_proxy_that_does_not_say_goodbye_holds_nothing_up(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom_components.blupow.session.GOODBYE_S", 0.0)
+    disconnect = FakeClient.disconnect
+
+    async def unanswered(client: FakeClient, force: bool = False) -> None:
+        if not force:
+            await asyncio.Event().wait()
+        await disconnect(client)
+
+    with patch.object(FakeClient, "disconnect", unanswered):
+        assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert not proxy.connected
+
+
+async def test_a_loss_that_can_not_be_told_keeps_nobody_from_connecting_again(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    with patch.object(BluPowCoordinator, "async_lost", side_effect=ValueError("a bug")):
+        await proxy.drop()
+        await hass.async_block_till_done()
+    assert proxy.connected
+    assert "could not be told" in caplog.text
+
+
+async def test_unloading_asks_for_no_key(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy) -> None:
+    hass.config_entries.async_update_entry(entry, data=entry.data | {"noise_psk": ""})
+    proxy.key = ""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.closed = True
+    await proxy.drop()
+    await hass.async_block_till_done()
+    proxy.closed, proxy.silent = False, True
+    await entry.runtime_data.session._logic.start()
+    await settle()
+    assert proxy.connected
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert asked(hass) == []
+
+
+async def test_a_session_that_ends_while_a_listing_is_stored_stays_ended(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.infos = [
+        replace(listed, accuracy_decimals=2) if listed.object_id == "battery_voltage" else listed
+        for listed in proxy.infos
+    ]
+    save, stored = ListingStore.async_save, hass.loop.create_future()
+
+    async def slowly(store: ListingStore, listing: Listing) -> None:
+        stored.set_result(hass.async_create_task(hass.config_entries.async_remove(loaded.entry_id)))
+        await settle()
+        await save(store, listing)
+
+    with patch.object(ListingStore, "async_save", slowly):
+        await proxy.drop()
+        await (await stored)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not proxy.connected
+
+
+async def test_a_key_that_gets_right_while_it_is_about_to_be_asked_for(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    async def meanwhile(*_: Any) -> Any:
+        proxy.key = KEY
+        await try_again(hass, loaded)
+        return await async_identify(hass, HOST, PORT, "")
+
+    proxy.key = OTHER_KEY
+    with patch("custom_components.blupow.config_flow.async_identify", meanwhile):
+        await proxy.drop()
+        await hass.async_block_till_done()
+    assert asked(hass) == []
+    assert proxy.connected
 
 
 async def test_what_can_not_be_taken_up_is_told_once_and_tried_again(
@@ -294,6 +392,28 @@ async def test_another_proxy_at_the_address_changes_nothing(
     assert right.connected
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
     assert issues(hass) == {}
+
+
+@pytest.mark.parametrize("key", ["key_removed", "wrong_device"])
+async def test_who_is_not_reached_is_not_known_to_be_right(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    proxies: dict[tuple[str, int], FakeProxy],
+    port: AsyncMock,
+    key: str,
+) -> None:
+    right = proxies[HOST, PORT]
+    if key == "key_removed":
+        right.key = ""
+    else:
+        other = replace(device_info(), mac_address=OTHER_MAC, name="other")
+        proxies[HOST, PORT] = FakeProxy(info=other, key=OTHER_KEY)
+    await right.drop()
+    await hass.async_block_till_done()
+    assert issues(hass).keys() == {key}
+    proxies[HOST, PORT].reachable = False
+    await try_again(hass, loaded)
+    assert issues(hass).keys() == {key}
 
 
 async def test_the_proxys_log_is_shown_on_request(

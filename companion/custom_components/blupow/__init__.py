@@ -1,11 +1,16 @@
 """BluPow: Renogy power gear, read over Bluetooth LE by a proxy near it."""
 
+from typing import Any
+
+from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
-from homeassistant.core import Event, HomeAssistant
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import DeviceEntry
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.typing import ConfigType
 
+from .bluetooth import async_forget_source
 from .connection import async_take_key_back
 from .const import DOMAIN, PLATFORMS
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
@@ -18,8 +23,15 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions."""
+    """Set up what is there once for all proxies."""
     async_setup_services(hass)
+
+    @callback
+    def entry_changed(_: ConfigEntryChange, entry: ConfigEntry[Any]) -> None:
+        if entry.domain == DOMAIN and entry.disabled_by is not None:
+            async_clear(hass, entry.entry_id)
+
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed)
     return True
 
 
@@ -49,8 +61,11 @@ async def async_unload_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> b
 async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> None:
     """Forget a proxy; a key that the companion has set is taken back, so that it can be paired again."""
     async_clear(hass, entry.entry_id)
-    await ListingStore(hass, entry.entry_id).async_remove()
-    await async_take_key_back(hass, entry.title, entry.data)
+    store = ListingStore(hass, entry.entry_id)
+    if (listing := await store.async_load()) is not None:
+        async_forget_source(hass, listing.device_info)
+    await store.async_remove()
+    await async_take_key_back(hass, entry.title, entry.unique_id or "", entry.data)
 
 
 async def async_remove_config_entry_device(

@@ -1,11 +1,14 @@
 """The proxy as a source of Bluetooth for all of Home Assistant."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from aioesphomeapi import APIClient, DeviceInfo
 
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.importlib import async_import_module
 
 from .const import DOMAIN
 
@@ -18,6 +21,20 @@ def offers_bluetooth(info: DeviceInfo) -> bool:
     return bool(info.bluetooth_proxy_feature_flags)
 
 
+def source_of(info: DeviceInfo) -> str:
+    """Return what Home Assistant knows the proxy's scanner by."""
+    return (info.bluetooth_mac_address or info.mac_address).upper()
+
+
+@callback
+def async_forget_source(hass: HomeAssistant, info: DeviceInfo) -> None:
+    """Make Home Assistant forget a scanner that will not come back, and what it has heard."""
+    if offers_bluetooth(info) and "bluetooth" in hass.config.components:
+        from homeassistant.components.bluetooth import async_remove_scanner  # noqa: PLC0415 - where it is set up
+
+        async_remove_scanner(hass, source_of(info))
+
+
 class BluetoothSource:
     """Registers the proxy's scanner while it is connected, unless somebody else has."""
 
@@ -25,9 +42,26 @@ class BluetoothSource:
         """Register nothing yet."""
         self._hass = hass
         self._entry_id = entry_id
+        self._bleak_esphome: ModuleType | None = None
         self._device: ESPHomeBluetoothDevice | None = None
         self._unregister: list[Callable[[], None]] = []
         self.disconnect_callbacks: set[Callable[[], None]] = set()
+
+    async def async_prepare(self) -> None:
+        """Load what a scanner needs, where Home Assistant's Bluetooth is set up; without it none is registered."""
+        if "bluetooth" in self._hass.config.components:
+            with suppress(ImportError):
+                self._bleak_esphome = await async_import_module(self._hass, "bleak_esphome")
+
+    @property
+    def possible(self) -> bool:
+        """Whether a scanner can be registered."""
+        return self._bleak_esphome is not None
+
+    @property
+    def registered(self) -> bool:
+        """Whether the scanner is registered."""
+        return self._device is not None
 
     @property
     def slots(self) -> dict[str, int] | None:
@@ -39,15 +73,13 @@ class BluetoothSource:
     @callback
     def async_register(self, client: APIClient, info: DeviceInfo, registry_id: str) -> bool:
         """Register the scanner; False when its source is registered already."""
-        # only where Bluetooth is set up are these installed
-        from bleak_esphome import connect_scanner  # noqa: PLC0415
-
+        # only where Bluetooth is set up is this installed
         from homeassistant.components.bluetooth import async_register_scanner, async_scanner_by_source  # noqa: PLC0415
 
-        source = (info.bluetooth_mac_address or info.mac_address).upper()
-        if async_scanner_by_source(self._hass, source) is not None:
+        assert self._bleak_esphome is not None  # noqa: S101 - see ``possible``
+        if async_scanner_by_source(self._hass, source_of(info)) is not None:
             return False
-        data = connect_scanner(client, info, available=True)
+        data = self._bleak_esphome.connect_scanner(client, info, available=True)
         data.disconnect_callbacks = self.disconnect_callbacks
         assert data.scanner is not None  # noqa: S101 - there is one wherever Bluetooth is offered
         self._device = data.bluetooth_device
@@ -68,8 +100,10 @@ class BluetoothSource:
     def async_unregister(self) -> None:
         """Take the scanner back; its connections have ended."""
         if self._device is not None:
-            self._device.async_set_unavailable()  # before the callbacks: they look at it
-            self._device = None
+            device, self._device = self._device, None
+            device.available = False  # before the callbacks: they look at it
+            if hasattr(device, "async_set_unavailable"):  # not before Home Assistant 2026.9
+                device.async_set_unavailable()
         for disconnected in tuple(self.disconnect_callbacks):
             disconnected()
         self.disconnect_callbacks.clear()

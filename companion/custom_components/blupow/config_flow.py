@@ -16,16 +16,19 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import callback
+from homeassistant.data_entry_flow import UnknownFlow
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import TextSelector, TextSelectorConfig, TextSelectorType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
+from .bluetooth import async_forget_source
 from .connection import (
     ConnectionFailedError,
     Failure,
     Identified,
     async_identify,
+    async_is_at,
     async_pair,
     async_take_key_back,
     async_who,
@@ -35,6 +38,7 @@ from .coordinator import BluPowConfigEntry
 from .esphome import async_has_proxy
 from .options_flow import BluPowOptionsFlow
 from .replacement import async_forget_discovery, async_replace
+from .store import ListingStore
 
 KEY = {
     vol.Optional(CONF_NOISE_PSK): TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD)),
@@ -86,9 +90,8 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         self._name = properties.get("friendly_name") or discovery_info.name.partition(".")[0]
         self._expected = format_mac(mac)
         known = await self.async_set_unique_id(self._expected)
-        if _works(known):
-            return self.async_abort(reason="already_configured")
-        self._abort_if_unique_id_configured(updates=self._place)
+        moved = known is not None and await self._async_has_moved(known)
+        self._abort_if_unique_id_configured(updates=self._place if moved else None)
         self.context["title_placeholders"] = {"name": self._name}
         return self._form("discovery_confirm")
 
@@ -100,6 +103,8 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         """Find out what is wrong with the key, and ask for what puts it right."""
         self._take_entry(self._get_reauth_entry())
         missing, why = await self._async_missing()
+        if missing != "pair" and _works(self._entry):  # somebody has put it right on the proxy meanwhile
+            return self.async_abort(reason="reauth_successful")
         return self._key_form(why) if missing == "key" else self._form(missing, why)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -209,6 +214,14 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self._form("pair", why) if missing == "pair" else self._form(step, failure)
         return self._form(step, failure)
 
+    async def _async_has_moved(self, entry: BluPowConfigEntry) -> bool:
+        """Whether the proxy of an entry is where it was announced: anybody could have said so."""
+        if _works(entry):
+            entry.runtime_data.async_announced(self._host, self._port)  # for when it works no more
+            return False
+        key, mac = entry.data.get(CONF_NOISE_PSK, ""), entry.unique_id or ""
+        return await async_is_at(self.hass, self._host, self._port, key, mac)
+
     async def _async_missing(self) -> tuple[str, Failure | None]:
         """Return the step that asks for what the proxy wants, and what is in the way of it."""
         try:
@@ -246,13 +259,19 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             except ConnectionFailedError as error:
                 return self._form("pair", error.failure)
         data = self._data(found, self._entry)
+        if found.paired and not self._is_open:  # nobody would know the key
+            await async_take_key_back(self.hass, found.title, found.mac, data)
+            return self._form("pair")
         if self._entry is None:
             return self.async_create_entry(title=found.title, data=data)
         if found.mac != self._entry.unique_id:
             await async_forget_discovery(self.hass, found.mac)
+            if (listing := await ListingStore(self.hass, self._entry.entry_id).async_load()) is not None:
+                async_forget_source(self.hass, listing.device_info)
             # the one that is replaced may run on
             self.hass.async_create_background_task(
-                async_take_key_back(self.hass, self._entry.title, self._entry.data), f"{DOMAIN} take key back"
+                async_take_key_back(self.hass, self._entry.title, self._entry.unique_id or "", self._entry.data),
+                f"{DOMAIN} take key back",
             )
             async_replace(self.hass, self._entry, found.mac)
         return self.async_update_reload_and_abort(self._entry, unique_id=found.mac, data_updates=data)
@@ -288,6 +307,15 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
             errors={} if failure is None else {"base": failure},
             description_placeholders=self._texts,
         )
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the user has not closed the dialogue."""
+        try:
+            self.hass.config_entries.flow.async_get(self.flow_id)
+        except UnknownFlow:
+            return False
+        return True
 
     @property
     def _place(self) -> dict[str, Any]:

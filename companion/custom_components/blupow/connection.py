@@ -164,12 +164,21 @@ async def async_pair(hass: HomeAssistant, host: str, port: int, found: Identifie
     return replace(found, key=key, paired=True)
 
 
-async def async_take_key_back(hass: HomeAssistant, title: str, data: Mapping[str, Any]) -> None:
+async def async_is_at(hass: HomeAssistant, host: str, port: int, key: str, mac: str) -> bool:
+    """Whether the proxy with this ``mac`` answers there; if its key has changed, it is taken at its word."""
+    try:
+        return (await async_identify(hass, host, port, key)).mac == mac
+    except ConnectionFailedError as error:
+        changed = error.failure in (Failure.WRONG_KEY, Failure.KEY_NEEDED)
+        return changed and await async_who(hass, host, port) == mac
+
+
+async def async_take_key_back(hass: HomeAssistant, title: str, mac: str, data: Mapping[str, Any]) -> None:
     """Make a proxy forget the key that pairing has set, so that it can be paired again; ``data`` is its entry's."""
     if not data.get(CONF_PAIRED):
         return
     host = data[CONF_HOST]
-    client = await async_client(hass, host, data[CONF_PORT], data[CONF_NOISE_PSK])
+    client = await async_client(hass, host, data[CONF_PORT], data[CONF_NOISE_PSK], mac)
     forgotten = False
     try:
         async with asyncio.timeout(ANSWER_S):

@@ -16,18 +16,21 @@ from aioesphomeapi import (
     UserService,
 )
 
-from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_HOST
+from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
+from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from . import devices, issues
 from .bluetooth import BluetoothSource, offers_bluetooth
-from .connection import Failure
+from .connection import Failure, async_is_at
 from .const import (
     BATTERY_POWER,
     CONF_BLUETOOTH_SOURCE,
+    CONF_DEVICE_NAME,
+    CONF_NOISE_PSK,
     CONF_REPORT_AFTER,
     DEFAULT_REPORT_AFTER_MIN,
     DOMAIN,
@@ -41,7 +44,7 @@ from .session import Session
 from .store import Listing, ListingStore
 from .vocabulary import Vocabulary, async_load_vocabulary
 from .watch import Watch
-from .wire import PLATFORM_OF, STATE_OF, Direction, InfoKey, info_key, unique_id, value
+from .wire import PLATFORM_OF, STATE_OF, Direction, InfoKey, info_key, is_known, unique_id, value
 
 type BluPowConfigEntry = ConfigEntry[BluPowCoordinator]
 type StateKey = tuple[type[EntityState], int, int]  # of which kind, of which unit, with which key
@@ -58,7 +61,6 @@ class BluPowCoordinator:
         self.hass = hass
         self.entry = entry
         self.mac = entry.unique_id
-        self.title = entry.title
         self.vocabulary = vocabulary
         self.reach = Reach()
         self.units: dict[int, Reach] = {}
@@ -66,8 +68,9 @@ class BluPowCoordinator:
         self.infos: dict[InfoKey, EntityInfo] = {}
         self.states: dict[StateKey, EntityState] = {}
         self.session: Session
+        self._announced: dict[str, Any] | None = None  # where, while it was connected
         report_after = int(entry.options.get(CONF_REPORT_AFTER, DEFAULT_REPORT_AFTER_MIN))  # forms give floats
-        self.issues = issues.Issues(hass, entry.entry_id, entry.title, report_after)
+        self.issues = issues.Issues(hass, entry, report_after)
         self.bluetooth = BluetoothSource(hass, entry.entry_id)
         self._store = ListingStore(hass, entry.entry_id)
         self.registry_ids: dict[int, str] = {}  # by unit, the proxy's own by 0
@@ -80,9 +83,16 @@ class BluPowCoordinator:
         """Return the coordinator of ``entry``, with what its proxy has listed the last time."""
         self = cls(hass, entry, await async_load_vocabulary(hass))
         self.session = await Session.async_create(hass, entry, self)
+        await self.bluetooth.async_prepare()
+        entry.async_on_unload(async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._entry_changed))
         if (listing := await self._store.async_load()) is not None:
             self._take_listing(listing)
         return self
+
+    @property
+    def title(self) -> str:
+        """What the user calls the proxy."""
+        return self.entry.title
 
     @property
     def client(self) -> APIClient:
@@ -139,6 +149,12 @@ class BluPowCoordinator:
                 translation_key="no_answer",
                 translation_placeholders=placeholders,
             ) from error
+        except KeyError as error:  # a newer proxy asks for more
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="action_changed",
+                translation_placeholders=placeholders,
+            ) from error
         reason = response.error_message if response else ""
         if response is not None and response.success:
             try:
@@ -157,20 +173,24 @@ class BluPowCoordinator:
 
     async def async_listed(self, info: DeviceInfo, infos: list[EntityInfo], actions: list[UserService]) -> None:
         """Take what the proxy lists at the start of a connection."""
-        known = {info_key(listed): listed for listed in infos if type(listed) in PLATFORM_OF}
+        known = {info_key(listed): listed for listed in infos if is_known(listed)}
         listing = Listing(device_info=info, infos=[*known.values(), *self._yet_to_find(info, known)], actions=actions)
-        if listing != self.listing:
-            changed = self._take_listing(listing)
-            await self._store.async_save(listing)
-            if changed:
-                self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
+        is_news = listing != self.listing
+        if is_news and self._take_listing(listing):
+            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
         for key in (issues.KEY_REMOVED, issues.WRONG_DEVICE):
             self.issues.async_show(key, wrong=False)
         self.issues.async_check_version(info.project_version)
         if self.session.connections:
             LOGGER.info("%s is connected again", self.title)
+        if self.entry.data[CONF_DEVICE_NAME] != info.name:
+            data = self.entry.data | {CONF_DEVICE_NAME: info.name}
+            self.hass.config_entries.async_update_entry(self.entry, data=data)
+        self._announced = None
         self._offer_bluetooth(info)
         self.reach.async_set(reached=True)
+        if is_news:
+            await self._store.async_save(listing)
 
     @callback
     def async_state(self, state: EntityState) -> None:
@@ -186,7 +206,6 @@ class BluPowCoordinator:
     @callback
     def async_lost(self) -> None:
         """Take note that the connection has ended."""
-        self.bluetooth.async_unregister()
         if self.hass.is_stopping or not self.reach.reached:
             return  # while Home Assistant stops, what was last known is kept
         LOGGER.info("The connection to %s is lost; its entities are unavailable until it is back", self.title)
@@ -199,10 +218,29 @@ class BluPowCoordinator:
         for key in stale:
             for listener in self._state_listeners.get(key, ()):
                 listener(None)
+        self.bluetooth.async_unregister()
+        if self._announced is not None:
+            self.entry.async_create_background_task(self.hass, self._async_follow(self._announced), f"{DOMAIN} follow")
+
+    @callback
+    def async_announced(self, host: str, port: int) -> None:
+        """Take note of where the proxy says it is, though it is connected: it may be about to move there."""
+        self._announced = {CONF_HOST: host, CONF_PORT: port}
+
+    async def _async_follow(self, place: dict[str, Any]) -> None:
+        """Connect to where the proxy has said it is, if it is there."""
+        data = self.entry.data
+        if place.items() <= data.items():
+            return
+        if await async_is_at(self.hass, place[CONF_HOST], place[CONF_PORT], data[CONF_NOISE_PSK], self.mac):
+            self.hass.config_entries.async_update_entry(self.entry, data=data | place)
+            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
 
     @callback
     def async_failed(self, failure: Failure, answered: str | None) -> None:
-        """Take note of why there is no connection."""
+        """Take note of why there is no connection; what says nothing of the key or the address leaves them open."""
+        if failure not in (Failure.NO_ENCRYPTION, Failure.ANOTHER_PROXY):
+            return
         self.issues.async_show(issues.KEY_REMOVED, wrong=failure is Failure.NO_ENCRYPTION)
         self.issues.async_show(
             issues.WRONG_DEVICE,
@@ -214,11 +252,9 @@ class BluPowCoordinator:
 
     async def async_stop(self) -> None:
         """End the connection for good."""
-        await self.session.async_stop()
         self.bluetooth.async_unregister()
+        await self.session.async_stop()
         self.issues.async_wait()
-        if self.entry.disabled_by is not None:
-            issues.async_clear(self.hass, self.entry.entry_id)
 
     # what is listed
 
@@ -230,13 +266,24 @@ class BluPowCoordinator:
 
     def _take_listing(self, listing: Listing) -> bool:
         """Make devices and entities those of ``listing``; returns whether a known entity is another now."""
+        before = self.listing, self.infos
+        try:
+            return self._take(listing)
+        except Exception:
+            self.listing, self.infos = before  # or the next connection would find nothing new in it
+            raise
+
+    def _take(self, listing: Listing) -> bool:
         before, self.listing = self.infos, listing
         self.infos = {info_key(info): info for info in listing.infos}
+        known_units = {key.device_id for key in before} & {key.device_id for key in self.infos}
         linked = {
             info.device_id for info in listing.infos if info.object_id == LINK and isinstance(info, BinarySensorInfo)
         }
         # a unit of another firmware may have no link of its own to tell of
-        self.units = {device_id: self.units.get(device_id, Reach()) for device_id in linked if device_id}
+        units = {device_id: self.units.get(device_id, Reach()) for device_id in linked if device_id}
+        changed = any((device_id in self.units) != (device_id in units) for device_id in known_units)
+        self.units = units
         self.issues.async_keep_units(self.units)
         self.registry_ids = devices.async_register(self.hass, self.entry.entry_id, self.mac, listing.device_info)
         self._remove_stale()
@@ -244,7 +291,7 @@ class BluPowCoordinator:
         new = [info for key, info in self.infos.items() if key not in before]
         for listener in tuple(self._new_listeners):
             listener(new)
-        return any(before.get(key, info) != info for key, info in self.infos.items())
+        return changed or any(before.get(key, info) != info for key, info in self.infos.items())
 
     def _remove_stale(self) -> None:
         """Remove entities that are not listed any more."""
@@ -261,9 +308,17 @@ class BluPowCoordinator:
     def _offer_bluetooth(self, info: DeviceInfo) -> None:
         """Let Home Assistant use the proxy's Bluetooth, if it may and nobody else offers it."""
         wanted = self.entry.options.get(CONF_BLUETOOTH_SOURCE)  # unless told, where nobody else does
-        possible = offers_bluetooth(info) and "bluetooth" in self.hass.config.components
+        possible = offers_bluetooth(info) and self.bluetooth.possible and wanted is not False
         taken = async_has_proxy(self.hass, self.mac)
-        duplicate = False
-        if possible and wanted is not False and (wanted or not taken):
-            duplicate = taken or not self.bluetooth.async_register(self.client, info, self.registry_ids[0])
+        duplicate = possible and taken and wanted is True
+        if not possible or taken:
+            self.bluetooth.async_unregister()
+        elif not self.bluetooth.registered:
+            duplicate = not self.bluetooth.async_register(self.client, info, self.registry_ids[0])
         self.issues.async_show(issues.DUPLICATE_SCANNER, wrong=duplicate)
+
+    @callback
+    def _entry_changed(self, _: ConfigEntryChange, entry: ConfigEntry[Any]) -> None:
+        """Look again who offers the proxy's Bluetooth, when the ESPHome integration has it or does not any more."""
+        if (entry.domain, entry.unique_id) == ("esphome", self.mac) and self.listing and self.reach.reached:
+            self._offer_bluetooth(self.listing.device_info)

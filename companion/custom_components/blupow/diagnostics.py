@@ -7,6 +7,7 @@ from typing import Any, Final
 from aioesphomeapi import TextSensorInfo
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_HOST
 from homeassistant.core import HomeAssistant
 
@@ -24,6 +25,9 @@ _ADDRESS: Final = (  # of Bluetooth and Ethernet, of IPv4, of IPv6
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowConfigEntry) -> dict[str, Any]:
     """Return the diagnostics of a proxy."""
+    if entry.state is not ConfigEntryState.LOADED:
+        # its data hold all that is secret in it
+        return {"entry": async_redact_data(entry.as_dict(), REDACT), "state": entry.state.value, "reason": entry.reason}
     coordinator = entry.runtime_data
     listing = coordinator.listing
     diagnostics = {

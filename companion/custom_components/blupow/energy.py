@@ -24,8 +24,7 @@ from .coordinator import BluPowCoordinator
 from .wire import Direction, device_identifier, unique_id
 
 DIGITS: Final = 3  # watt-hours: finer is below what the power's own error adds up to
-# A power that does not change is not told again; the total goes on meanwhile.
-UPDATE: Final = timedelta(minutes=1)
+UPDATE: Final = timedelta(minutes=1)  # not with each power: a battery under load would fill the recorder
 W_S_PER_KWH: Final = 3_600_000.0
 
 
@@ -51,7 +50,7 @@ class BatteryEnergySensor(RestoreSensor):
             key=direction,
             translation_key=direction,
             device_class=SensorDeviceClass.ENERGY,
-            state_class=SensorStateClass.TOTAL_INCREASING,
+            state_class=SensorStateClass.TOTAL,  # after a crash it goes on from the last total that was stored
             native_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
             suggested_display_precision=1,
         )
@@ -74,7 +73,7 @@ class BatteryEnergySensor(RestoreSensor):
             self._w_s = last.native_value * W_S_PER_KWH
         self._attr_native_value = self._kwh
         coordinator = self._coordinator
-        self.async_on_remove(coordinator.async_listen_state(self._power_key, self._receive))
+        self.async_on_remove(coordinator.async_listen_state(self._power_key, self._take))
         self.async_on_remove(self._reach.async_listen(self._reached_or_lost))
         self.async_on_remove(async_track_time_interval(self.hass, self._update, UPDATE))
         if (state := coordinator.states.get(self._power_key)) is not None:
@@ -85,11 +84,6 @@ class BatteryEnergySensor(RestoreSensor):
         return round(self._w_s / W_S_PER_KWH, DIGITS)
 
     @callback
-    def _receive(self, state: SensorState | None) -> None:
-        self._take(state)
-        self._write()
-
-    @callback
     def _reached_or_lost(self) -> None:
         """Count from now on, or up to now."""
         self._take(self._coordinator.states.get(self._power_key))
@@ -97,9 +91,13 @@ class BatteryEnergySensor(RestoreSensor):
 
     @callback
     def _update(self, _: datetime) -> None:
+        """Write the total if it has changed."""
         self._add_up()
-        self._write()
+        if self._attr_native_value != self._shown:
+            self._shown = self._attr_native_value
+            self.async_write_ha_state()
 
+    @callback
     def _take(self, state: Any) -> None:
         """Add up what the last power has brought, and go on with that of ``state``."""
         self._add_up()
@@ -112,9 +110,3 @@ class BatteryEnergySensor(RestoreSensor):
             self._w_s += max(0.0, self._sign * self._power_w) * (now_s - self._since_s)
         self._since_s = now_s
         self._attr_native_value = self._kwh
-
-    def _write(self) -> None:
-        """Write the state if it has changed."""
-        if self._attr_native_value != self._shown:
-            self._shown = self._attr_native_value
-            self.async_write_ha_state()

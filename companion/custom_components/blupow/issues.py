@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from awesomeversion import AwesomeVersion, AwesomeVersionStrategy
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_call_later
@@ -31,11 +32,11 @@ class Issues:
     connection would forget that the user has chosen to ignore it.
     """
 
-    def __init__(self, hass: HomeAssistant, entry_id: str, title: str, report_after_min: int) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], report_after_min: int) -> None:
         """Report a unit that was out of reach for ``report_after_min`` minutes; never with 0."""
         self._hass = hass
-        self._entry_id = entry_id
-        self._title = title
+        self._entry = entry
+        self._entry_id = entry.entry_id
         self._report_after_min = report_after_min
         self._timers: dict[int, CALLBACK_TYPE] = {}
         self._statuses: dict[int, tuple[str, str]] = {}  # by unit: its name, and why it is out of reach
@@ -114,6 +115,7 @@ class Issues:
         if not wrong:
             ir.async_delete_issue(self._hass, DOMAIN, issue_id)
             return
+        texts = {name: str(text) for name, text in placeholders.items()}
         ir.async_create_issue(
             self._hass,
             DOMAIN,
@@ -121,7 +123,7 @@ class Issues:
             is_fixable=False,
             severity=ir.IssueSeverity.WARNING,
             translation_key=key,
-            translation_placeholders={"name": self._title} | {key: str(text) for key, text in placeholders.items()},
+            translation_placeholders={"name": self._entry.title} | texts,
         )
 
 

@@ -106,7 +106,8 @@ class BluPowTextSensor(BluPowEntity[TextSensorInfo, TextSensorState], SensorEnti
             case SensorDeviceClass.DATE:
                 return dt_util.parse_date(text)
             case SensorDeviceClass.ENUM:
-                slug = slugify(text)
+                if not (slug := slugify(text)):
+                    return None
                 if slug not in (options := self._attr_options or []):
                     # a newer proxy knows states that have no text here yet
                     self._attr_options = [*options, slug]

@@ -32,8 +32,9 @@ FIRST_S: Final = 15.0  # the client's own limits for resolving, connecting and g
 # its cable was cut says nothing there. So we look whether the port is open, which costs next to nothing.
 PROBE_S: Final = 5.0
 PROBE_DEADLINE_S: Final = 3.0  # before the next probe is due
+GOODBYE_S: Final = 3.0  # Home Assistant waits ten seconds for an entry to unload; the client for an answer as long
 PAUSE_S: Final = 60.0  # the client's own longest wait, after what it does not see as a failure: another proxy's answer
-CUT_SHORT: Final = 2  # connections in a row: one may end while it begins because the proxy is restarted just then
+CUT_SHORT: Final = 2  # in a row: one connection may end while it begins because the proxy is restarted just then
 LEVEL_OF: Final = {LogLevel.LOG_LEVEL_ERROR: logging.ERROR, LogLevel.LOG_LEVEL_WARN: logging.WARNING}
 KEY_FAILURES: Final = (Failure.KEY_NEEDED, Failure.WRONG_KEY, Failure.NO_ENCRYPTION, Failure.PAIRING_CLOSED)
 
@@ -69,6 +70,7 @@ class Session:
         self._handler = handler
         self._logic: ReconnectLogic | None = None
         self._first: asyncio.Future[None] = hass.loop.create_future()
+        self._address: str | None = None  # where the proxy was the last time
         self._connected = False
         self._cut_short = 0
         self._paused = False
@@ -111,7 +113,11 @@ class Session:
             await self.client.disconnect(force=True)
         if logic is not None:
             await logic.stop()
-        await self.client.disconnect()
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self.client.disconnect()
+        except TimeoutError:
+            await self.client.disconnect(force=True)
         self._first.cancel()
 
     async def _async_connected(self) -> None:
@@ -121,10 +127,13 @@ class Session:
             LOGGER.debug("%s: the connection ended while it began: %s", self._entry.title, error)
             self.last_error = repr(error)
             self._cut_short += 1
-            if self._cut_short >= CUT_SHORT and not self._entry.data[CONF_NOISE_PSK]:
+            if self._logic is None or self._cut_short < CUT_SHORT:
+                await self.client.disconnect()
+                return
+            if not self._entry.data[CONF_NOISE_PSK]:
                 # what a proxy does that has encryption now, and that nobody has paired in time
                 self._failed(Failure.PAIRING_CLOSED)
-            await self.client.disconnect()
+            await self._async_pause()
         except Exception as error:  # noqa: BLE001 - the client would take the connection for one that is used
             if (told := repr(error)) != self.last_error:
                 LOGGER.exception("%s: what the proxy lists could not be taken up", self._entry.title)
@@ -135,11 +144,14 @@ class Session:
     async def _async_begin(self) -> None:
         """Take what the proxy lists, and listen to it; APIConnectionError."""
         info, infos, actions = await self.client.device_info_and_list_entities()
+        self._address = self.client.connected_address
         if format_mac(info.mac_address) != self._entry.unique_id:  # only plaintext gets this far
             self._failed(Failure.ANOTHER_PROXY, format_mac(info.mac_address))
             await self._async_pause()
             return
         await self._handler.async_listed(info, infos, actions)
+        if self._logic is None:  # stopped meanwhile
+            return
         self._connected = self._probe_helps = True
         self._cut_short = 0
         self.connections += 1
@@ -151,9 +163,10 @@ class Session:
         if info.api_encryption_provisionable and not self._entry.data[CONF_NOISE_PSK]:
             self._entry.async_start_reauth(self._hass)  # it has encryption now, and can be paired for a while
             return
-        # the key was wrong, and somebody has put it right on the proxy
+        # the key was wrong, and somebody has put it right on the proxy; a dialogue that is just starting sees to itself
         for flow in list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH})):
-            self._hass.config_entries.flow.async_abort(flow["flow_id"])
+            if "step_id" in flow:
+                self._hass.config_entries.flow.async_abort(flow["flow_id"])
 
     async def _async_pause(self) -> None:
         """End a connection that is of no use, and try again later."""
@@ -166,9 +179,13 @@ class Session:
 
     async def _async_disconnected(self, expected_disconnect: bool) -> None:
         self._connected = False
-        if self._logic is not None:
+        if self._logic is None:
+            return
+        self._look_later(PROBE_S)
+        try:
             self._handler.async_lost()
-            self._look_later(PROBE_S)
+        except Exception:  # noqa: BLE001 - the client would not connect again
+            LOGGER.exception("%s: the loss of the connection could not be told", self._entry.title)
 
     async def _async_connect_error(self, error: Exception) -> None:
         self.last_error = repr(error)
@@ -208,7 +225,7 @@ class Session:
 
     async def _async_look(self) -> None:
         """Connect at once when a pause is over, or the port is open again."""
-        host, port = self._entry.data[CONF_HOST], self._entry.data[CONF_PORT]
+        host, port = self._address or self._entry.data[CONF_HOST], self._entry.data[CONF_PORT]
         if self._paused or (self._probe_helps and await _async_is_open(host, port)):
             self._paused = self._probe_helps = False  # whatever hinders it now, trying more often is no remedy
             if self._logic is not None and not self._connected:

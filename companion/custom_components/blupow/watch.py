@@ -66,8 +66,18 @@ class Watch:
         elif link and device_id in self._lost_units:
             self._lost_units.discard(device_id)
             LOGGER.info("%s: %s is reached again", coordinator.title, name)
+        self._report(device_id)
+
+    def _report(self, device_id: int) -> None:
+        """Let a unit become an issue, unless it is fine, released, or out of reach for want of an adapter."""
+        coordinator = self._coordinator
+        name = coordinator.unit_name(device_id)
         status = coordinator.value_of(device_id, TextSensorInfo, LINK_STATUS)
-        if link or coordinator.value_of(device_id, SwitchInfo, RELEASE_LINK):
+        if (
+            coordinator.value_of(device_id, BinarySensorInfo, LINK)
+            or coordinator.value_of(device_id, SwitchInfo, RELEASE_LINK)
+            or coordinator.value_of(0, BinarySensorInfo, ADAPTER_PROBLEM)
+        ):
             coordinator.issues.async_unit(device_id, name, None)
         elif status is not None or InfoKey(Platform.SENSOR, device_id, LINK_STATUS) not in coordinator.infos:
             coordinator.issues.async_unit(device_id, name, status or "")
@@ -82,6 +92,9 @@ class Watch:
         wrong = coordinator.value_of(0, BinarySensorInfo, ADAPTER_PROBLEM) is True
         reason = coordinator.value_of(0, TextSensorInfo, ADAPTER_STATUS) or ""
         coordinator.issues.async_show(issues.ADAPTER_PROBLEM, wrong=wrong, reason=reason)
+        for device_id in coordinator.units:
+            if coordinator.value_of(device_id, BinarySensorInfo, LINK) is not None:
+                self._report(device_id)
 
     def _clock_changed(self, _: EntityState) -> None:
         wrong = self._coordinator.value_of(0, BinarySensorInfo, CLOCK_PROBLEM) is True

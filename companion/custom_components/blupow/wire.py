@@ -1,6 +1,7 @@
 """The vocabulary of the native API, and what it is in Home Assistant's."""
 
 from enum import StrEnum
+from math import isfinite
 import re
 from typing import Any, Final, NamedTuple
 
@@ -78,6 +79,13 @@ class InfoKey(NamedTuple):
     platform: Platform
     device_id: int
     object_id: str
+
+
+def is_known(info: EntityInfo) -> bool:
+    """Whether there is something to show an entity as."""
+    if isinstance(info, NumberInfo) and not all(map(isfinite, (info.min_value, info.max_value, info.step))):
+        return False
+    return type(info) in PLATFORM_OF
 
 
 def info_key(info: EntityInfo) -> InfoKey:
