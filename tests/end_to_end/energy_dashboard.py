@@ -31,7 +31,7 @@ async def statistics_of(api: Api, entry: Json, rover: str, charger: str, battery
     }
     return {
         "solar": ids[rover, "energy_generated_total"],
-        "charger": ids[charger, "energy_total"],
+        "charger": ids[charger, "energy_charged_total"],
         "load": ids[rover, "energy_consumed_total"],
         "inverter": ids[inverter, "load_energy_total"],
         "charged": ids[battery, "battery_energy_charged"],
@@ -45,7 +45,7 @@ async def configure(api: Api, statistics: dict[str, str]) -> None:
         "energy/save_prefs",
         energy_sources=[
             {"type": "solar", "name": "Roof", "stat_energy_from": statistics["solar"]},
-            {"type": "solar", "name": "Alternator and bonnet", "stat_energy_from": statistics["charger"]},
+            {"type": "solar", "name": "DC-DC charger (solar and alternator)", "stat_energy_from": statistics["charger"]},
             {
                 "type": "battery",
                 "name": "House battery",
