@@ -45,7 +45,7 @@ async def configure(api: Api, statistics: dict[str, str]) -> None:
         "energy/save_prefs",
         energy_sources=[
             {"type": "solar", "name": "Roof", "stat_energy_from": statistics["solar"]},
-            {"type": "solar", "name": "DC-DC charger (solar and alternator)", "stat_energy_from": statistics["charger"]},
+            {"type": "solar", "name": "DC-DC charger, solar and alternator", "stat_energy_from": statistics["charger"]},
             {
                 "type": "battery",
                 "name": "House battery",
