@@ -1,0 +1,161 @@
+"""The room that the proxy listens to: adapters of the kernel and simulated Renogy units, on one simulated radio.
+
+usage: room.py --adapters N --units demo|N [--speed N]
+
+The units are those of the demo, one of each family, or N inverters. A line of JSON to port 7001, a line back:
+  {"op": "state"}                                        adapters and units
+  {"op": "world"}                                        what the units measure
+  {"op": "air", "latency_s": ..., "fragment_loss": ...}
+  {"op": "add_adapter", "address": ...}                  {"adapter": "hci1"}
+  {"op": "remove_adapter", "adapter": "hci0"}
+  {"op": "kill_adapter", "adapter": "hci0", "dead": true}    it takes and says nothing
+  {"op": "unit", "address": ..., FAULT: value, ...}      faults, and "rssi", "notifies"
+  {"op": "drop", "address": ...}                         the unit ends its connection
+  {"op": "range", "address": ..., "within": false}       the unit, or its battery, is gone
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from radio import Adapter, Air
+
+from blupow_proxy.renogy import Family
+from blupow_proxy.simulator import Member, SimulatedUnit, World, demo_units
+from blupow_proxy.simulator.peripheral import Peripheral
+
+if TYPE_CHECKING:
+    from bumble.controller import Controller
+
+PORT = 7001
+READY_S = 10.0
+
+
+def inverters(count: int, world: World) -> list[SimulatedUnit]:
+    return [
+        SimulatedUnit(
+            f"D8:B6:73:00:01:{number:02X}",
+            f"BTRIC1340001{number:02d}",
+            [Member(Family.INVERTER, 32)],
+            world,
+            needs_wake=True,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+class Room:
+    """What is in the room, and what can be done to it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.air = Air()
+        self.adapters: dict[str, Adapter] = {}
+        self.peripherals: dict[str, Peripheral] = {}
+        self._controllers: dict[str, Controller] = {}
+
+    async def add_unit(self, unit: SimulatedUnit) -> None:
+        before = set(self.air.controllers)
+        peripheral = Peripheral(unit, self.air)
+        (controller,) = set(self.air.controllers) - before
+        self.air.rssi[controller] = unit.rssi
+        self.peripherals[unit.address] = peripheral
+        self._controllers[unit.address] = controller
+        await peripheral.start()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                order = json.loads(line)
+                try:
+                    answer = await getattr(self, f"do_{order.pop('op')}")(**order)
+                except Exception as error:  # noqa: BLE001 - whoever asked is told
+                    answer = {"error": repr(error)}
+                writer.write(json.dumps(answer or {}).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async def do_state(self) -> dict[str, Any]:
+        return {
+            "adapters": {
+                name: {
+                    "address": adapter.address,
+                    "scanning": bool(adapter.controller.le_scan_enable),
+                    "connecting": adapter.controller.pending_le_connection is not None,
+                    "links": len(adapter.controller.le_connections),
+                }
+                for name, adapter in self.adapters.items()
+            },
+            "units": {
+                address: {"connected": peripheral.connection is not None}
+                for address, peripheral in self.peripherals.items()
+            },
+        }
+
+    async def do_world(self) -> dict[str, Any]:
+        self._world.advance(time.monotonic())
+        return {"battery_v": self._world.battery_v, "soc": self._world.soc}
+
+    async def do_air(self, **changes: float) -> None:
+        for name, value in changes.items():
+            setattr(self.air, name, value)
+
+    async def do_add_adapter(self, address: str) -> dict[str, Any]:
+        adapter = Adapter(self.air, address)
+        name = f"hci{await asyncio.wait_for(adapter.index, READY_S)}"
+        self.adapters[name] = adapter
+        return {"adapter": name}
+
+    async def do_remove_adapter(self, adapter: str) -> None:
+        self.adapters.pop(adapter).remove()
+
+    async def do_kill_adapter(self, adapter: str, dead: bool) -> None:
+        self.adapters[adapter].controller.mute = dead
+
+    async def do_unit(self, address: str, **changes: Any) -> None:
+        peripheral = self.peripherals[address]
+        for name, value in changes.items():
+            match name:
+                case "rssi":
+                    self.air.rssi[self._controllers[address]] = value
+                case "notifies":
+                    peripheral.notifies = value
+                case _:
+                    setattr(peripheral.unit.faults, name, value)
+
+    async def do_drop(self, address: str) -> None:
+        await self.peripherals[address].drop()
+
+    async def do_range(self, address: str, within: bool) -> None:
+        controller = self._controllers[address]
+        if within:
+            self.air.out_of_range.discard(controller)
+        else:
+            self.air.out_of_range.add(controller)
+            self.air.lose(controller)
+
+
+async def main(adapters: int, units: str, speed: float) -> None:
+    world = World(speed=speed)
+    room = Room(world)
+    for number in range(adapters):
+        await room.do_add_adapter(f"B8:27:EB:00:00:{number + 1:02X}")
+    for unit in demo_units(world) if units == "demo" else inverters(int(units), world):
+        await room.add_unit(unit)
+    server = await asyncio.start_server(room.serve, port=PORT)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--adapters", type=int, required=True)
+    parser.add_argument("--units", required=True)
+    parser.add_argument("--speed", type=float, default=1.0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(main(options.adapters, options.units, options.speed))

@@ -1,0 +1,69 @@
+"""One unit of each family, read through the real bluetoothd by the unmodified proxy, for five minutes."""
+
+import asyncio
+import os
+
+import hci_record
+import pytest
+from rig import Rig
+
+from proxy import Proxy, Watcher
+
+UNITS = {
+    "Rover": "C4:D3:6A:00:00:01",
+    "Charger": "C4:D3:6A:00:00:02",
+    "Battery": "C4:D3:6A:00:00:03",
+    "Inverter": "D8:B6:73:00:00:04",
+    "Shunt": "4C:E1:74:00:00:05",
+}
+LINKED_S = 60.0
+POLLED_S = float(os.environ.get("BLUPOW_POLLED_S", "300"))
+INTERVAL_S = 2.0
+
+
+@pytest.fixture(scope="module")
+async def proxy(rig: Rig) -> Proxy:
+    await rig.populate(adapters=2, units="demo")
+    await rig.start("btmon", "btmon", "--write", rig.folder / "btsnoop")
+    proxy = Proxy(rig, UNITS)
+    await proxy.start()
+    return proxy
+
+
+async def test_all_are_found_and_linked(proxy: Proxy) -> None:
+    watcher = await Watcher.of_linked(set(UNITS), LINKED_S)
+    await watcher.close()
+    assert {unit["connected"] for unit in (await proxy.rig.room("state"))["units"].values()} == {True}
+
+
+async def test_nothing_is_missed_for_five_minutes(proxy: Proxy) -> None:
+    watcher = await Watcher.of_linked(set(UNITS), LINKED_S)
+    await asyncio.sleep(POLLED_S)
+    assert watcher.lost == 0
+    assert watcher.linked == set(UNITS)
+    failed = {unit: watcher.value(unit, "failed_requests") for unit in UNITS if unit != "Shunt"}
+    assert failed == dict.fromkeys(failed, 0)
+    world = await proxy.rig.room("world")
+    for unit in UNITS:
+        name = "house_battery_voltage" if unit == "Charger" else "battery_voltage"
+        assert abs(watcher.value(unit, name) - world["battery_v"]) < 0.15, unit
+    await watcher.close()
+
+
+async def test_it_ends_without_leaving_a_link(proxy: Proxy) -> None:
+    assert await proxy.stop() == 0
+    state = await proxy.rig.room("state")
+    assert {unit["connected"] for unit in state["units"].values()} == {False}
+    assert [adapter["links"] for adapter in state["adapters"].values()] == [0, 0]
+
+
+async def test_the_record_has_one_request_in_flight_and_clean_ends(proxy: Proxy) -> None:
+    await proxy.rig.signal("btmon", 2)
+    await proxy.rig.wait("btmon", 10.0)
+    links = hci_record.read(proxy.rig.folder / "btsnoop")
+    assert len(links) == len(UNITS)
+    read = [link for link in links if link.traffic]
+    assert [link.most_in_flight for link in read] == [1] * (len(UNITS) - 1)
+    assert {(link.disconnected, link.ended) for link in links} == {(True, True)}
+    assert max(link.longest_pause_s for link in read) < 2 * INTERVAL_S
+    assert "ERROR" not in proxy.rig.log("proxy")
