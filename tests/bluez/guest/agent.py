@@ -12,11 +12,12 @@ A line of JSON in, a line of JSON out. What a process prints goes to FOLDER/NAME
 
 import asyncio
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
+
+from orders import serve
 
 PORT = 7000
 
@@ -28,18 +29,6 @@ class Agent:
         self.ended = asyncio.Event()
         self._folder = folder
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                order = json.loads(line)
-                try:
-                    answer = await getattr(self, f"do_{order.pop('op')}")(**order)
-                except Exception as error:  # noqa: BLE001 - whoever asked is told
-                    answer = {"error": repr(error)}
-                writer.write(json.dumps(answer or {}).encode() + b"\n")
-                await writer.drain()
-        writer.close()
 
     async def do_start(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> dict[str, Any]:
         with (self._folder / f"{name}.log").open("ab") as output:
@@ -81,7 +70,7 @@ class Agent:
 
 async def main(folder: Path) -> None:
     agent = Agent(folder)
-    server = await asyncio.start_server(agent.serve, port=PORT)
+    server = await serve(agent, PORT)
     await agent.ended.wait()
     await asyncio.sleep(0.1)  # for the last answer
     server.close()

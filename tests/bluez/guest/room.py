@@ -16,12 +16,11 @@ The units are those of the demo, one of each family, or N inverters. A line of J
 
 import argparse
 import asyncio
-import contextlib
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from orders import serve
 from radio import Adapter, Air
 
 from blupow_proxy.renogy import Family
@@ -66,18 +65,6 @@ class Room:
         self.peripherals[unit.address] = peripheral
         self._controllers[unit.address] = controller
         await peripheral.start()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                order = json.loads(line)
-                try:
-                    answer = await getattr(self, f"do_{order.pop('op')}")(**order)
-                except Exception as error:  # noqa: BLE001 - whoever asked is told
-                    answer = {"error": repr(error)}
-                writer.write(json.dumps(answer or {}).encode() + b"\n")
-                await writer.drain()
-        writer.close()
 
     async def do_state(self) -> dict[str, Any]:
         return {
@@ -146,7 +133,7 @@ async def main(adapters: int, units: str, speed: float) -> None:
         await room.do_add_adapter(f"B8:27:EB:00:00:{number + 1:02X}")
     for unit in demo_units(world) if units == "demo" else inverters(int(units), world):
         await room.add_unit(unit)
-    server = await asyncio.start_server(room.serve, port=PORT)
+    server = await serve(room, PORT)
     print("ready", flush=True)
     await server.serve_forever()
 
