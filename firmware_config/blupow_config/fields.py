@@ -73,10 +73,13 @@ def node_name(value: Any) -> str:
 
 
 def adapter(value: Any) -> str:
-    """Return the name of a Bluetooth adapter, as Linux names them."""
-    if isinstance(value, str) and re.fullmatch(r"hci[0-9]{1,5}", value.strip()):
-        return value.strip()
-    raise Invalid("expected an adapter such as hci0: `ls /sys/class/bluetooth` lists them")
+    """Return a Bluetooth adapter: its name, as Linux gives it, or its address, which it keeps in any socket."""
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"hci[0-9]{1,5}", text):
+        return text
+    if re.fullmatch(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", text):
+        return text.upper()
+    raise Invalid("expected an adapter such as hci0, or its address: `bluetoothctl list` shows them")
 
 
 def boolean(value: Any) -> bool:

@@ -26,7 +26,7 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BluetoothConfig:
-    """The adapter, such as hci0; None is the system's first."""
+    """The adapter, such as hci0, or its address; None is any."""
 
     adapter: str | None = None
 

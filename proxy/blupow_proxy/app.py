@@ -17,6 +17,7 @@ from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
+from blupow_proxy.errors import AdapterUnavailableError, BusLostError
 from blupow_proxy.keys import FileKeyStore
 from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo
 from blupow_proxy.poller import Poller, Unit, UnitSpec
@@ -46,6 +47,7 @@ class Outcome(Enum):
 
     STOPPED = auto()
     RESTART = auto()
+    BUS_LOST = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +88,10 @@ class Proxy:
         self._listed = asyncio.Event()
         self._relist_at = 0.0
         self._relist_asked = 0.0
-        adapter = around.adapter or Adapter(config.bluetooth.adapter)
-        self._build_units(config.renogy, adapter)
+        self._adapter = around.adapter or Adapter(config.bluetooth.adapter)
+        self._adapter.on_change = self._adapter_changed
+        self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
+        self._build_units(config.renogy, self._adapter)
         self._announcer = Announcer(
             self.node.info,
             self.keys,
@@ -117,7 +121,7 @@ class Proxy:
 
     async def serve(self) -> Outcome:
         """Read, announce and serve until ``stop``; whatever breaks down starts again. May precede ``start``."""
-        self._entities.show_adapter(None)
+        self._show_adapter()
         for unit in self.units:
             self._show(unit)
         self._note_listed()
@@ -126,7 +130,7 @@ class Proxy:
         root.addHandler(forwarder)
         try:
             async with asyncio.TaskGroup() as group:
-                parts = [("The clock", self._tick)]
+                parts = [("Bluetooth", self._watch_adapter), ("The clock", self._tick)]
                 if self.config.zeroconf.enabled:
                     parts.append(("The announcement", self._announce))
                 parts += [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
@@ -136,6 +140,27 @@ class Proxy:
         finally:
             root.removeHandler(forwarder)
         return self._outcome
+
+    async def _watch_adapter(self) -> None:
+        try:
+            await self._adapter.run()
+        except BusLostError as error:
+            _LOGGER.error("%s: ending, to be started again", error)  # noqa: TRY400 - foreseen
+            self.stop(Outcome.BUS_LOST)
+
+    def _adapter_changed(self) -> None:
+        if self._adapter.problem is None:
+            self._adapter_trouble = None
+            for poller in self.pollers:
+                poller.adapter_back()
+        self._show_adapter()
+
+    def _adapter_failed(self, error: AdapterUnavailableError | None) -> None:
+        self._adapter_trouble = error
+        self._show_adapter()
+
+    def _show_adapter(self) -> None:
+        self._entities.show_adapter(self._adapter.problem or self._adapter_trouble)
 
     async def _announce(self) -> None:
         await self._started.wait()
@@ -161,7 +186,7 @@ class Proxy:
             def open_link(on_push: Callable[[bytes], None], address: str = address) -> Link:
                 return Link(adapter, address, on_push=on_push)
 
-            poller = Poller(open_link, units, on_adapter=self._entities.show_adapter)
+            poller = Poller(open_link, units, on_adapter=self._adapter_failed)
             self.pollers.append(poller)
             self._poller_of.update({unit.spec.id: poller for unit in units})
         # listed as configured, whichever address comes first

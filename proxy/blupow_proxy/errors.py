@@ -19,6 +19,10 @@ class AdapterUnavailableError(BleError):
     """The local adapter is missing, off or not permitted."""
 
 
+class AdapterLostError(BleError):
+    """The adapter, or the Bluetooth service, went away under what was made with it."""
+
+
 class DeviceNotFoundError(BleError):
     """The peripheral does not advertise within the scan's deadline."""
 
@@ -38,6 +42,10 @@ class DeadlineExceededError(BleError):
 
 class NoFreeSlotError(BleError):
     """All connection slots of the adapter are allocated."""
+
+
+class BusLostError(ProxyError):
+    """D-Bus, over which Bluetooth is used, went away; only a new process can use it again."""
 
 
 class ModbusError(ProxyError):

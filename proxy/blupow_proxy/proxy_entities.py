@@ -1,5 +1,6 @@
 """The proxy's own entities: how it does, and its Restart button."""
 
+import logging
 from typing import Final
 
 from blupow_proxy.errors import AdapterUnavailableError
@@ -7,12 +8,15 @@ from blupow_proxy.native_api import BinarySensorEntity, ButtonEntity, Node, Sens
 
 UPTIME_STEP_S: Final = 60.0  # as ESPHome's uptime sensor
 
+_LOGGER = logging.getLogger(__name__)
+
 
 class ProxyEntities:
     """Keeps the node's own entities current."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._adapter_told: str | None = None
         self._uptime = SensorEntity(
             name="Uptime",
             unit_of_measurement="s",
@@ -45,7 +49,14 @@ class ProxyEntities:
             node.add(entity)
 
     def show_adapter(self, error: AdapterUnavailableError | None) -> None:
-        """Publish the adapter's state."""
+        """Publish the adapter's state, and log it when it has changed."""
+        told = None if error is None else error.message
+        if told != self._adapter_told:
+            self._adapter_told = told
+            if told is None:
+                _LOGGER.info("Bluetooth is ready again")
+            else:
+                _LOGGER.warning("Bluetooth: %s", told)
         self._node.set_state(self._adapter_problem, error is not None)
         self._node.set_state(self._adapter_status, "ready" if error is None else error.message)
 

@@ -1,19 +1,23 @@
 """The unmodified proxy in the guest, and a real client of it outside."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from aioesphomeapi import APIClient, BinarySensorInfo, EntityInfo, SensorInfo, TextSensorInfo
+from aioesphomeapi import APIClient, APIConnectionError, BinarySensorInfo, EntityInfo, SensorInfo, TextSensorInfo
 from rig import ADDRESS, ROOT, Rig
 
 PORT: Final = 6053
 KEY: Final = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
 PROGRAM: Final = ROOT / ".venv" / "bin" / "blupow-proxy"
+LOOK_S: Final = 0.05
+MEASURED: Final = {"voltage", "current", "power", "battery"}  # device classes
 
 
 class Proxy:
@@ -44,97 +48,134 @@ class Proxy:
         await self.rig.signal("proxy", number)
         return await self.rig.wait("proxy", timeout_s)
 
+    async def open_files(self) -> int:
+        """Return how many files it has open."""
+        return len((await self.rig.run("ls", f"/proc/{self.rig.pids['proxy']}/fd")).split())
+
 
 @dataclass(slots=True)
 class Value:
-    """One entity and its last state: when it came, and what it was; None is missing."""
+    """One entity and its last state; None is missing."""
 
     info: EntityInfo
-    at_s: float = 0.0
     value: Any = None
 
 
-@dataclass(slots=True)
 class Watcher:
-    """A client that lists, and goes on listening."""
+    """A client that listens, and connects again whenever the proxy has ended the connection."""
 
-    values: dict[tuple[str, str], Value] = field(default_factory=dict)  # by unit and object id
-    lost: int = 0  # how often a unit's link went
-    _client: APIClient | None = None
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Value] = {}  # by unit and object id
+        self.lost = 0  # how often a unit's link went
+        self.goodbyes = 0  # how often the proxy has ended the connection in good order
+        self._read_s: dict[str, float] = {}  # when a unit's last measurement came
+        self._client: APIClient | None = None
+        self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
-    @classmethod
-    async def connected(cls, timeout_s: float = 30.0) -> Self:
-        """Return one that has connected, as soon as that works."""
-        end = time.monotonic() + timeout_s
-        while True:
-            watcher = cls()
-            try:
-                await watcher._connect()
-            except Exception:
-                await watcher.close()
-                if time.monotonic() > end:
-                    raise
-                await asyncio.sleep(0.2)
-            else:
-                return watcher
+    async def __aenter__(self) -> Self:
+        """Start to connect."""
+        self._task = asyncio.create_task(self._keep_connected())
+        return self
 
-    @classmethod
-    async def of_linked(cls, units: set[str], timeout_s: float) -> Self:
-        """Return one that sees these units linked, and all that they have, which the proxy may have to find out."""
-        end = time.monotonic() + timeout_s
-        while True:
-            watcher = await cls.connected()
-            while watcher.is_connected:
-                if watcher.linked >= units and watcher.known >= units:
-                    return watcher
-                if time.monotonic() > end:
-                    raise TimeoutError(f"after {timeout_s:.0f} s linked are {watcher.linked}, known {watcher.known}")
-                await asyncio.sleep(0.1)
-            await watcher.close()
-
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
-        if self._client is not None:
-            await self._client.disconnect(force=True)
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._close()
 
     def value(self, unit: str, object_id: str) -> Any:
         """Return the last value."""
         return self.values[unit, object_id].value
 
     @property
-    def is_connected(self) -> bool:
-        """Whether the proxy has not sent it away."""
-        return self._client is not None and self._client.api_version is not None
-
-    @property
-    def known(self) -> set[str]:
-        """The units of which more is listed than their link."""
-        return {unit for unit, object_id in self.values if object_id.endswith("battery_voltage")}
-
-    @property
     def linked(self) -> set[str]:
-        """The units whose link is up."""
-        return {unit for (unit, object_id), value in self.values.items() if object_id == "link" and value.value}
+        """The units whose link is up, and of which more is listed than that."""
+        links = {unit for (unit, object_id), value in self.values.items() if object_id == "link" and value.value}
+        return links & {unit for unit, object_id in self.values if object_id.endswith("battery_voltage")}
+
+    @property
+    def shown(self) -> set[str]:
+        """The units of which some measurement is shown."""
+        return {unit for (unit, _), value in self.values.items() if _is_measured(value.info) and value.value is not None}
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float, what: str = "") -> float:
+        """Return the seconds that it took for a condition to come true; TimeoutError."""
+        start = time.monotonic()
+        while not condition():
+            if time.monotonic() > start + timeout_s:
+                states = {unit: self.values[unit, "link_status"].value for unit, i in self.values if i == "link_status"}
+                raise TimeoutError(f"in vain for {timeout_s:.0f} s {what}: {states}, shown {self.shown}")
+            await asyncio.sleep(LOOK_S)
+        return time.monotonic() - start
+
+    async def until_linked(self, units: Iterable[str], timeout_s: float) -> float:
+        """Return the seconds that it took for all of these units to be linked."""
+        return await self.until(lambda: self.linked >= set(units), timeout_s, "for links")
+
+    async def until_read(self, units: Iterable[str], timeout_s: float) -> float:
+        """Return the seconds that it took for a measurement made from now on to come of all of these units."""
+        start = time.monotonic()
+        return await self.until(
+            lambda: all(self._read_s.get(unit, 0.0) > start for unit in units) and self.linked >= set(units),
+            timeout_s,
+            "for readings",
+        )
+
+    async def ping_s(self, timeout_s: float = 10.0) -> float:
+        """Return how long the proxy takes to answer."""
+        assert self._client is not None
+        start = time.monotonic()
+        async with asyncio.timeout(timeout_s):
+            await self._client.device_info()
+        return time.monotonic() - start
+
+    async def _keep_connected(self) -> None:
+        while True:
+            with contextlib.suppress(APIConnectionError):
+                await self._connect()
+                await self._ended.wait()
+            await self._close()
+            await asyncio.sleep(LOOK_S)
+
+    async def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.disconnect(force=True)
 
     async def _connect(self) -> None:
+        self._ended.clear()
         self._client = client = APIClient(ADDRESS, PORT, None, noise_psk=KEY, client_info="real BlueZ test")
-        await client.connect(login=True)
+
+        async def stopped(expected: bool) -> None:
+            self.goodbyes += expected
+            self._ended.set()
+
+        await client.connect(on_stop=stopped, login=True)
         info, entities, _ = await client.device_info_and_list_entities()
         names = {device.device_id: device.name for device in info.devices} | {0: ""}
-        by_key: dict[tuple[int, int, str], Value] = {}
+        by_key: dict[tuple[int, int, str], tuple[str, Value]] = {}
+        self.values = {}
         for entity in entities:
-            value = Value(entity)
-            self.values[names[entity.device_id], entity.object_id] = value
-            by_key[entity.device_id, entity.key, type(entity).__name__.removesuffix("Info")] = value
+            unit = names[entity.device_id]
+            value = self.values[unit, entity.object_id] = Value(entity)
+            by_key[entity.device_id, entity.key, type(entity).__name__.removesuffix("Info")] = unit, value
 
         def take(state: Any) -> None:
             kind = type(state).__name__.removesuffix("State")
-            value = by_key.get((state.device_id, state.key, kind))
+            unit, value = by_key.get((state.device_id, state.key, kind), ("", None))
             if value is None or not isinstance(value.info, BinarySensorInfo | SensorInfo | TextSensorInfo):
                 return
             new = None if state.missing_state else state.state
             if value.info.object_id == "link" and value.value and not new:
                 self.lost += 1
-            value.at_s, value.value = time.monotonic(), new
+            value.value = new
+            if new is not None and _is_measured(value.info):
+                self._read_s[unit] = time.monotonic()
 
         client.subscribe_states(take)
+
+
+def _is_measured(info: EntityInfo) -> bool:
+    return isinstance(info, SensorInfo) and info.device_class in MEASURED

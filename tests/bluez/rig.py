@@ -56,6 +56,7 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         """Keep everything in ``folder``, which the guest sees as well."""
         self.folder = folder
+        self.pids: dict[str, int] = {}
         self._namespace = f"blupow-{os.getpid()}-rig"
         self._guest: asyncio.subprocess.Process | None = None
         self._outside = -1
@@ -112,7 +113,7 @@ class Rig:
 
     async def start(self, name: str, *argv: object, **env: str) -> None:
         """Start a process; what it prints is in ``log(name)``."""
-        await self.agent("start", name=name, argv=[str(one) for one in argv], env=env)
+        self.pids[name] = (await self.agent("start", name=name, argv=[str(one) for one in argv], env=env))["pid"]
 
     async def signal(self, name: str, number: int) -> None:
         """Signal a process."""

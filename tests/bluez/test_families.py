@@ -31,23 +31,23 @@ async def proxy(rig: Rig) -> Proxy:
 
 
 async def test_all_are_found_and_linked(proxy: Proxy) -> None:
-    watcher = await Watcher.of_linked(set(UNITS), LINKED_S)
-    await watcher.close()
+    async with Watcher() as watcher:
+        await watcher.until_linked(UNITS, LINKED_S)
     assert {unit["connected"] for unit in (await proxy.rig.room("state"))["units"].values()} == {True}
 
 
 async def test_nothing_is_missed_for_five_minutes(proxy: Proxy) -> None:
-    watcher = await Watcher.of_linked(set(UNITS), LINKED_S)
-    await asyncio.sleep(POLLED_S)
-    assert watcher.lost == 0
-    assert watcher.linked == set(UNITS)
-    failed = {unit: watcher.value(unit, "failed_requests") for unit in UNITS if unit != "Shunt"}
-    assert failed == dict.fromkeys(failed, 0)
-    world = await proxy.rig.room("world")
-    for unit in UNITS:
-        name = "house_battery_voltage" if unit == "Charger" else "battery_voltage"
-        assert abs(watcher.value(unit, name) - world["battery_v"]) < 0.15, unit
-    await watcher.close()
+    async with Watcher() as watcher:
+        await watcher.until_linked(UNITS, LINKED_S)
+        await asyncio.sleep(POLLED_S)
+        assert watcher.lost == 0
+        assert watcher.linked == set(UNITS)
+        failed = {unit: watcher.value(unit, "failed_requests") for unit in UNITS if unit != "Shunt"}
+        assert failed == dict.fromkeys(failed, 0)
+        world = await proxy.rig.room("world")
+        for unit in UNITS:
+            name = "house_battery_voltage" if unit == "Charger" else "battery_voltage"
+            assert abs(watcher.value(unit, name) - world["battery_v"]) < 0.15, unit
 
 
 async def test_it_ends_without_leaving_a_link(proxy: Proxy) -> None:

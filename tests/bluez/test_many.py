@@ -15,11 +15,12 @@ async def test_eight_links_of_the_second_adapter(rig: Rig) -> None:
     await rig.populate(adapters=2, units=str(len(UNITS)))
     proxy = Proxy(rig, UNITS, adapter="hci1")
     await proxy.start()
-    watcher = await Watcher.of_linked(set(UNITS), LINKED_S)
-    await asyncio.sleep(KEPT_S)
-    assert watcher.lost == 0
-    assert watcher.linked == set(UNITS)
-    await watcher.close()
+    async with Watcher() as watcher:
+        await watcher.until_linked(UNITS, LINKED_S)
+        watcher.lost = 0
+        await asyncio.sleep(KEPT_S)
+        assert watcher.lost == 0
+        assert watcher.linked == set(UNITS)
     adapters = (await rig.room("state"))["adapters"]
     assert {name: adapter["links"] for name, adapter in adapters.items()} == {"hci0": 0, "hci1": 8}
     assert await proxy.stop() == 0

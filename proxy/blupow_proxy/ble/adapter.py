@@ -1,18 +1,37 @@
-"""The local adapter and the bleak backend that drives it."""
+"""The local adapter: the bleak backend that drives it, and who is told when it comes and goes."""
 
 import asyncio
-from typing import Any
+import time
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
 
+from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleError
+
+from .failures import HANGS, RESTARTED
 from .finder import Finder
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTLED_S: Final = 30.0  # a power cycle, or turning on what was off, at BlueZ's slowest
+SILENCE_S: Final = 60.0  # of listening: three searches in vain; with their pauses, the reset comes within two minutes
+ALIVE_S: Final = 10.0  # whoever has a link gets a notification within that, if the adapter works
+REFUSALS: Final = 2  # habluetooth resets at the second failure to start scanning as well
+REFUSALS_WHILE_ALIVE: Final = 6  # a reset costs the links that stand
 
 
 class Adapter:
-    """An adapter by name (``hci0``; None is any that is on); the backends are bleak's own unless given."""
+    """An adapter by name (``hci0``) or address; None is any. The backends are bleak's own unless given.
+
+    While ``run`` watches over it, ``problem`` says why it can't be used; ``on_change`` is called when that has changed,
+    and each of ``on_loss`` when what was made with the adapter before is worth nothing any more.
+    """
 
     def __init__(
         self,
@@ -24,9 +43,52 @@ class Adapter:
         self.name = name
         self.is_system = client_backend is None
         self.connecting = asyncio.Lock()  # set-ups of two links at once fail on many adapters
-        self.finder = Finder(self.make_scanner)
+        self.finder = Finder(
+            self.make_scanner, on_heard=self.heard, on_silence=self._silent, on_refusal=self._scan_refused
+        )
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_loss: set[Callable[[BleError], None]] = set()
         self._client_backend = client_backend
         self._scanner_backend = scanner_backend
+        self._supervisor: Supervisor | None = None
+        self._generation = 0
+        self._changed = asyncio.Event()
+        self._heard_at = -inf
+
+    @property
+    def problem(self) -> AdapterUnavailableError | None:
+        """Why Bluetooth can't be used."""
+        return None if self._supervisor is None else self._supervisor.problem
+
+    async def run(self) -> None:
+        """Keep the system's adapter usable until cancelled; BusLostError when D-Bus goes away."""
+        if not self.is_system:
+            await asyncio.Event().wait()
+        self._supervisor = Supervisor(self.name, self._news)
+        try:
+            await self._supervisor.run()
+        finally:
+            self._supervisor = None
+
+    async def ready(self) -> None:
+        """Return once the adapter can be used; AdapterUnavailableError says why it can't."""
+        try:
+            async with asyncio.timeout(SETTLED_S):
+                while (watch := self._supervisor) is not None:
+                    if watch.problem is not None:
+                        raise AdapterUnavailableError("adapter", watch.problem.message)
+                    if watch.adapter is not None:
+                        return
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AdapterUnavailableError("adapter", HANGS) from None
+
+    def heard(self) -> None:
+        """Note that something came over the air: the adapter works."""
+        self._heard_at = time.monotonic()
+        if self._supervisor is not None:
+            self._supervisor.heard()
 
     def make_scanner(self, detected: Any = None) -> BleakScanner:
         """Return a scanner that calls ``detected`` with each advertisement."""
@@ -45,4 +107,30 @@ class Adapter:
     def _options(self, backend: type | None) -> dict[str, Any]:
         if backend is not None:
             return {"backend": backend}
-        return {} if self.name is None else {"bluez": {"adapter": self.name}}
+        watched = None if self._supervisor is None else self._supervisor.adapter
+        name = self.name if watched is None else watched.name
+        return {} if name is None else {"bluez": {"adapter": name}}
+
+    def _news(self, watch: Supervisor) -> None:
+        self._changed.set()
+        if self._generation != watch.generation:
+            self._generation = watch.generation
+            error = AdapterLostError("adapter", RESTARTED if watch.problem is None else watch.problem.message)
+            self.finder.fail(error)
+            for lost in list(self.on_loss):
+                lost(error)
+        self.on_change()
+
+    def _silent(self, listened_s: float) -> None:
+        silent_s = min(listened_s, time.monotonic() - self._heard_at)
+        if silent_s >= SILENCE_S:
+            self._reset(f"Nothing was heard for {silent_s:.0f} s")
+
+    def _scan_refused(self, times: int) -> None:
+        alive = time.monotonic() - self._heard_at < ALIVE_S
+        if times >= (REFUSALS_WHILE_ALIVE if alive else REFUSALS):
+            self._reset("Scanning could not be started")
+
+    def _reset(self, reason: str) -> None:
+        if self._supervisor is not None:
+            self._supervisor.reset(reason)

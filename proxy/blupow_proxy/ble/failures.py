@@ -28,16 +28,26 @@ _BLEAK_FAILURES: Final = (BleakError, TimeoutError, OSError, EOFError, Attribute
 HELD_OR_GONE: Final = "not heard: out of range, switched off, or held by another central such as the phone app"
 ENDED: Final = "the device ended the connection"
 HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
-_OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
-_NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
+RESTARTED: Final = "Bluetooth was started anew"
+OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
+NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
 _DENIED: Final = "no permission to use Bluetooth: add this user to the group bluetooth"
 _DBUS_ERRORS: Final = {
-    "org.bluez.Error.NotReady": _OFF,
-    "org.freedesktop.DBus.Error.ServiceUnknown": _NO_SERVICE,
-    "org.freedesktop.DBus.Error.NameHasNoOwner": _NO_SERVICE,
+    "org.bluez.Error.NotReady": OFF,
+    "org.bluez.Error.Blocked": "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)",
+    "org.freedesktop.DBus.Error.ServiceUnknown": NO_SERVICE,
+    "org.freedesktop.DBus.Error.NameHasNoOwner": NO_SERVICE,
     "org.freedesktop.DBus.Error.AccessDenied": _DENIED,
 }
+# what BlueZ says when the controller has no room for one more connection
+_NO_SLOT: Final = ("concurrent-connection-limit", "memory-allocation")
 _NOT_STARTED: Final = "org.freedesktop.DBus.Error.Spawn."  # D-Bus tried to start bluetoothd by itself
+
+
+def no_adapter(wanted: str | None) -> str:
+    """Return that the adapter ``wanted`` is missing, or any, and the remedy."""
+    which = "no Bluetooth adapter" if wanted is None else f"no Bluetooth adapter {wanted}"
+    return f"there is {which}: is it plugged in (bluetoothctl list)?"
 
 
 @asynccontextmanager
@@ -56,7 +66,7 @@ async def bleak_call(address: str, op: str, deadline_s: float) -> AsyncIterator[
 
 
 def _translate(address: str, op: str, error: Exception) -> BleError:
-    if isinstance(error, BleakOutOfConnectionSlotsError):
+    if isinstance(error, BleakOutOfConnectionSlotsError) or any(sign in str(error) for sign in _NO_SLOT):
         return NoFreeSlotError(address, "all connection slots of the adapter are in use")
     if isinstance(error, BleakNotFoundError | BleakDeviceNotFoundError):
         return DeviceNotFoundError(address, HELD_OR_GONE)
@@ -70,11 +80,11 @@ def _of_adapter(error: Exception) -> str | None:
     """Return what is wrong with the adapter or the service, and the remedy; None for a trouble with a device."""
     match error:
         case BleakBluetoothNotAvailableError(reason=BleakBluetoothNotAvailableReason.POWERED_OFF):
-            return _OFF
+            return OFF
         case BleakBluetoothNotAvailableError():
             return f"there is no Bluetooth adapter to use ({error.args[0]}): is it plugged in (bluetoothctl list)?"
         case BleakDBusError() if error.dbus_error.startswith(_NOT_STARTED):
-            return _NO_SERVICE
+            return NO_SERVICE
         case BleakDBusError():
             return _DBUS_ERRORS.get(error.dbus_error)
         case PermissionError():

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -45,10 +46,26 @@ class _Search:
 
 
 class Finder:
-    """Finds devices by address; scans while somebody waits."""
+    """Finds devices by address; scans while somebody waits.
 
-    def __init__(self, make_scanner: Callable[[Any], BleakScanner]) -> None:
+    ``on_heard`` is called with each advertisement, ``on_silence`` with the seconds listened without any, ``on_refusal``
+    with how often in a row scanning could not be started.
+    """
+
+    def __init__(
+        self,
+        make_scanner: Callable[[Any], BleakScanner],
+        *,
+        on_heard: Callable[[], None] = lambda: None,
+        on_silence: Callable[[float], None] = lambda _: None,
+        on_refusal: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._make_scanner = make_scanner
+        self._on_heard = on_heard
+        self._on_silence = on_silence
+        self._on_refusal = on_refusal
+        self._listened_s = 0.0
+        self._refusals = 0
         self._searches: list[_Search] = []
         self._listening = asyncio.Event()
         self._renew = asyncio.Event()
@@ -82,6 +99,13 @@ class Finder:
                 self._renew.set()
             search.found.cancel()
 
+    def fail(self, error: BleError) -> None:
+        """End every search with ``error``, and the scan with them."""
+        for search in self._searches:
+            if not search.found.done():
+                search.found.set_exception(error)
+        self._renew.set()
+
     async def _run(self) -> None:
         try:
             while any(not search.found.done() for search in self._searches):
@@ -93,27 +117,38 @@ class Finder:
         """Scan until nobody waits any more, or somebody has waited in vain."""
         self._renew.clear()
         scanner = self._make_scanner(self._heard)
+        started = None
         try:
             async with bleak_call("adapter", "scan", START_S):
                 await scanner.start()
+            started = time.monotonic()
+            self._refusals = 0
             self._listening.set()
             await self._renew.wait()
-        except DeadlineExceededError:
-            self._fail(AdapterUnavailableError("adapter", HANGS))
         except BleError as error:
-            self._fail(error)
+            self._refused(error)
         finally:
             self._listening.clear()
             with contextlib.suppress(BleError):  # it is not used again, whether it has stopped or not
                 async with bleak_call("adapter", "end of scan", STOP_S):
                     await scanner.stop()
+            if started is not None:
+                self._listened_s += time.monotonic() - started
+                self._on_silence(self._listened_s)
 
-    def _fail(self, error: BleError) -> None:
-        for search in self._searches:
-            if not search.found.done():
-                search.found.set_exception(error)
+    def _refused(self, error: BleError) -> None:
+        if isinstance(error, DeadlineExceededError):
+            error = AdapterUnavailableError("adapter", HANGS)
+        elif not isinstance(error, AdapterUnavailableError):
+            error = AdapterUnavailableError("adapter", error.message)
+        self._refusals += 1
+        self._on_refusal(self._refusals)
+        self.fail(error)
 
     def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
+        if data.local_name or data.service_uuids or data.manufacturer_data or data.service_data:
+            self._listened_s = 0.0  # some adapters, once stuck, go on with empty advertisements
+            self._on_heard()
         address = device.address.upper()
         for search in self._searches:
             if search.address == address:

@@ -75,6 +75,7 @@ class Link:
         self.pushes = False
         self.raw_frames: deque[RawFrame] = deque(maxlen=RAW_FRAMES)
         self.lost = asyncio.Event()
+        self.end: BleError = LinkLostError(address, ENDED)  # what ended it, once it is lost
         self._adapter = adapter
         self._on_push = on_push
         self._client: BleakClient | None = None
@@ -86,6 +87,8 @@ class Link:
 
     async def connect(self) -> None:
         """Find the device, connect, subscribe, wake it; BleError."""
+        await self._adapter.ready()
+        self._adapter.on_loss.add(self._lose)
         if self._adapter.is_system:
             # a process that was killed leaves its connection behind, and a connected device can't be heard
             async with bleak_call(self.address, "ending an old connection", 2 * DISCONNECT_S):
@@ -104,6 +107,8 @@ class Link:
                 max_attempts=CONNECT_ATTEMPTS,
                 use_services_cache=False,  # bluetoothd forgets its own when it restarts
             )
+            if self.lost.is_set():
+                raise self.end
             if not client.is_connected:
                 raise LinkLostError(self.address, "the device ended the connection at once")
         async with bleak_call(self.address, "subscribe", GATT_S):
@@ -118,8 +123,10 @@ class Link:
             DeadlineExceededError: no answer within ``timeout_s``; the line has been quiet for a second since.
         """
         client, write = self._client, self._write
-        if client is None or write is None or self.lost.is_set():
-            raise LinkLostError(self.address, ENDED if self.lost.is_set() else "not connected")
+        if self.lost.is_set():
+            raise self.end
+        if client is None or write is None:
+            raise LinkLostError(self.address, "not connected")
         if self._exchange is not None:
             raise RuntimeError("a second request on a link with one in flight")
         reply: asyncio.Future[Response | ExceptionResponse] = asyncio.get_running_loop().create_future()
@@ -145,6 +152,7 @@ class Link:
 
     async def disconnect(self) -> None:
         """End the connection; never raises."""
+        self._adapter.on_loss.discard(self._lose)
         client, self._client, self._on_push = self._client, None, None
         if client is None:
             return
@@ -215,6 +223,7 @@ class Link:
 
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
         self._last_received = time.monotonic()
+        self._adapter.heard()
         self.raw_frames.append(RawFrame(self._last_received, False, bytes(data[:RAW_BYTES])))
         if self.pushes:
             if self._on_push is not None:
@@ -237,9 +246,15 @@ class Link:
     def _disconnected(self, client: BleakClient) -> None:
         if client is not self._client:
             return  # of an attempt that was repeated
+        self._lose(self.end)
+
+    def _lose(self, reason: BleError) -> None:
+        if self.lost.is_set():
+            return
+        self.end = reason
         self.lost.set()
         if self._exchange is not None and not self._exchange.reply.done():
-            self._exchange.reply.set_exception(LinkLostError(self.address, ENDED))
+            self._exchange.reply.set_exception(reason)
 
 
 def _is_confusable(other: Request, mine: Request) -> bool:

@@ -39,7 +39,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken, no place for state."""
+    """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken; 69 without D-Bus."""
     try:
         config = load_config(args.file)
     except ConfigErrors as errors:
@@ -82,4 +82,5 @@ async def _serve(config: ProxyConfig, folder: Path) -> tuple[bool, int]:
         port = HIDDEN if ("api", "port") in config.secret_paths else config.api.port
         print(f"blupow-proxy run: {taken_port(port, error)}: choose another `api: port:`", file=sys.stderr)
         return False, os.EX_CONFIG
-    return await proxy.serve() is Outcome.RESTART, os.EX_OK
+    outcome = await proxy.serve()
+    return outcome is Outcome.RESTART, os.EX_UNAVAILABLE if outcome is Outcome.BUS_LOST else os.EX_OK

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from blupow_proxy.errors import (
+    AdapterLostError,
     AdapterUnavailableError,
     BleError,
     DeviceNotFoundError,
@@ -68,6 +69,11 @@ class Poller[Link: UnitLink]:
         self._orders.changed.set()
         if released and self._attempting is not None:
             self._attempting.cancel()
+
+    def adapter_back(self) -> None:
+        """Try again now: what failed without the adapter says nothing of the units."""
+        self._failures = 0
+        self._orders.changed.set()
 
     async def refresh(self) -> None:
         """Read everything now; returns when that is done, BleError when it fails."""
@@ -132,9 +138,10 @@ class Poller[Link: UnitLink]:
             for unit in self.units:
                 unit.linked(link.rssi)
             await (self._listen(link) if link.pushes else self._poll(link))
-        except AdapterUnavailableError as error:
+        except (AdapterUnavailableError, AdapterLostError) as error:
             self._adapter_failed = True
-            self._on_adapter(error)
+            if isinstance(error, AdapterUnavailableError):
+                self._on_adapter(error)
             self._failed(error)
         except DeviceNotFoundError as error:
             self._on_adapter(None)  # it has listened
@@ -167,9 +174,10 @@ class Poller[Link: UnitLink]:
         self._push_parser = PushParser()
         while True:
             silent_at = self._last_push + PUSH_SILENCE_S
-            if link.lost.is_set() or now() >= silent_at:
-                reason = "the device ended the connection" if link.lost.is_set() else "no readings were pushed"
-                raise LinkLostError(unit.spec.address, reason)
+            if link.lost.is_set():
+                raise link.end
+            if now() >= silent_at:
+                raise LinkLostError(unit.spec.address, "no readings were pushed")
             await pause(silent_at, link.lost)
 
     def _pushed(self, data: bytes) -> None:
@@ -185,11 +193,11 @@ class Poller[Link: UnitLink]:
 
     def _failed(self, error: BleError | ModbusError) -> None:
         _LOGGER.debug("%s", error)
-        self._down(error.message if isinstance(error, BleError) else str(error))
+        self._down(error.message if isinstance(error, BleError) else str(error), quiet=self._adapter_failed)
 
-    def _down(self, status: str) -> None:
+    def _down(self, status: str, *, quiet: bool = False) -> None:
         for unit in self.units:
-            unit.down(status)
+            unit.down(status, quiet=quiet)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -57,6 +57,7 @@ class UnitLink(Protocol):
     rssi: int | None
     pushes: bool
     lost: asyncio.Event
+    end: BleError  # what ended it, once it is lost
 
     async def connect(self) -> None:
         """Connect; BleError."""
@@ -113,7 +114,7 @@ class Polling:
             self._orders.changed.clear()
             await pause(min(due, *self._identify_at.values(), inf), self._orders.changed, self._link.lost)
             if self._link.lost.is_set():
-                raise LinkLostError(member.unit.spec.address, "the device ended the connection")
+                raise self._link.end
 
     def has_member(self, unit: Unit) -> bool:
         """Whether a unit was identified and answers."""

@@ -141,12 +141,13 @@ class Unit:
             self.connected, self.status, self.rssi = False, status, rssi
             self.on_change(self)
 
-    def down(self, status: str) -> None:
-        """Note that there is no link, and why; what was read is shown until it is stale."""
+    def down(self, status: str, *, quiet: bool = False) -> None:
+        """Note that there is no link, and why; what was read is shown until it is stale. ``quiet``: others log it."""
         self.linked(None, status)
         if status != self._complaint:
             self._complaint = status
-            _LOGGER.warning("%s: %s", self.spec.name, status)
+            if not quiet:
+                _LOGGER.warning("%s: %s", self.spec.name, status)
 
     def expire(self, now: float) -> None:
         """Stop showing what is stale at ``now``."""

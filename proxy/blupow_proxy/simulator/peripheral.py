@@ -72,7 +72,7 @@ class Peripheral:
         self._device.add_services(self._services())
         self._device.on(Device.EVENT_CONNECTION, self._connected)
         await self._device.power_on()
-        await self._advertise()
+        await self.advertise()
 
     async def stop(self) -> None:
         """Drop the link and power off."""
@@ -92,7 +92,8 @@ class Peripheral:
         if self.connection is not None:
             await self.connection.disconnect()
 
-    async def _advertise(self) -> None:
+    async def advertise(self) -> None:
+        """Advertise, unless connections are to be refused."""
         if not self.unit.faults.refuse_connections:
             await self._device.start_advertising(
                 advertising_data=self.advertisement,
@@ -136,7 +137,7 @@ class Peripheral:
             timer.cancel()
         self._timers.clear()
         if not self._stopping:
-            self._run(self._advertise())
+            self._run(self.advertise())
 
     def _woken(self, _connection: Connection) -> bytes:
         self._awake = True

@@ -8,6 +8,8 @@ import logging
 import os
 import random
 import struct
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -127,6 +129,12 @@ class AdapterController(Controller):
         # Those of Bluetooth 4.2. With bumble's LL privacy the kernel waits 20 s for an event that never comes.
         self.le_features = hci.LeFeatureMask.LE_ENCRYPTION | hci.LeFeatureMask.LE_DATA_PACKET_LENGTH_EXTENSION
         self.mute = False  # a controller that has died
+        self.deaf = False  # hears no advertisement, until it is reset
+        self.refuses_scans = False  # until it is reset
+        self.refusals: deque[int] = deque()  # how the next attempts to connect fail
+        self.slots: int | None = None
+        self.attempts: list[float] = []  # when connections were tried
+        self.resets = 0
         self._air = air
         self._accepted: set[tuple[int, bytes]] = set()
         self._reported: dict[tuple[bytes, bytes], float] = {}
@@ -146,6 +154,8 @@ class AdapterController(Controller):
             super().on_packet(packet)
 
     def on_hci_reset_command(self, command: Any) -> Any:
+        self.resets += 1
+        self.deaf = self.refuses_scans = False
         for connection in list(self.le_connections.values()):
             with suppress(Exception):  # the peer may be gone
                 code = hci.HCI_ErrorCode.REMOTE_DEVICE_TERMINATED_CONNECTION_DUE_TO_POWER_OFF_ERROR
@@ -161,12 +171,20 @@ class AdapterController(Controller):
         self.advertising_sets.clear()
         return super().on_hci_reset_command(command)
 
-    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
-        pending, self.pending_le_connection = self.pending_le_connection, None
-        if pending is None:
-            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
-        cancelled = hci.HCI_LE_Connection_Complete_Event(
-            status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+    def on_hci_le_create_connection_command(self, command: Any) -> Any:
+        if self.slots is not None and len(self.le_connections) >= self.slots:
+            self._send_hci_command_status(hci.HCI_ErrorCode.CONNECTION_LIMIT_EXCEEDED_ERROR, command.op_code)
+            return None
+        self.attempts.append(time.monotonic())
+        if not self.refusals:
+            return super().on_hci_le_create_connection_command(command)
+        self._send_hci_command_status(hci.HCI_COMMAND_STATUS_PENDING, command.op_code)
+        self._connection_failed(self.refusals.popleft())
+        return None
+
+    def _connection_failed(self, status: int) -> None:
+        failed = hci.HCI_LE_Connection_Complete_Event(
+            status=status,
             connection_handle=0,
             role=hci.Role.CENTRAL,
             peer_address_type=0,
@@ -176,7 +194,13 @@ class AdapterController(Controller):
             supervision_timeout=0,
             central_clock_accuracy=0,
         )
-        asyncio.get_running_loop().call_soon(self.send_hci_packet, cancelled)
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, failed)
+
+    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is None:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        self._connection_failed(hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR)
         return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
 
     def on_hci_le_clear_filter_accept_list_command(self, command: Any) -> Any:
@@ -193,6 +217,8 @@ class AdapterController(Controller):
 
     def on_hci_le_set_scan_enable_command(self, command: Any) -> Any:
         self._reported.clear()
+        if self.refuses_scans and command.le_scan_enable:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
         return super().on_hci_le_set_scan_enable_command(command)
 
     def on_hci_le_set_extended_scan_enable_command(self, command: Any) -> Any:
@@ -204,7 +230,7 @@ class AdapterController(Controller):
         sender = self._air.find_le_controller(pdu.advertiser_address)
         self._rssi = self._air.rssi.get(sender, -60) + random.randint(-3, 3)  # noqa: S311 # type: ignore[arg-type]
         try:
-            self.le_scan_enable = scanning and not self._is_filtered(pdu)
+            self.le_scan_enable = scanning and not self.deaf and not self._is_filtered(pdu)
             super().on_advertising_pdu(pdu)
         finally:
             self.le_scan_enable = scanning

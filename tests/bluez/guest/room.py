@@ -8,9 +8,11 @@ The units are those of the demo, one of each family, or N inverters. A line of J
   {"op": "air", "latency_s": ..., "fragment_loss": ...}
   {"op": "add_adapter", "address": ...}                  {"adapter": "hci1"}
   {"op": "remove_adapter", "adapter": "hci0"}
-  {"op": "kill_adapter", "adapter": "hci0", "dead": true}    it takes and says nothing
+  {"op": "adapter", "adapter": "hci0", KNOB: value, ...}     of radio.AdapterController: mute, deaf, refuses_scans,
+                                                             slots, and the statuses of failing attempts: refusals
   {"op": "unit", "address": ..., FAULT: value, ...}      faults, and "rssi", "notifies"
   {"op": "drop", "address": ...}                         the unit ends its connection
+  {"op": "hold", "address": ..., "held": true}           another central has the unit
   {"op": "range", "address": ..., "within": false}       the unit, or its battery, is gone
 """
 
@@ -18,6 +20,7 @@ import argparse
 import asyncio
 import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from orders import serve
@@ -74,6 +77,8 @@ class Room:
                     "scanning": bool(adapter.controller.le_scan_enable),
                     "connecting": adapter.controller.pending_le_connection is not None,
                     "links": len(adapter.controller.le_connections),
+                    "attempts": adapter.controller.attempts[-64:],
+                    "resets": adapter.controller.resets,
                 }
                 for name, adapter in self.adapters.items()
             },
@@ -100,8 +105,10 @@ class Room:
     async def do_remove_adapter(self, adapter: str) -> None:
         self.adapters.pop(adapter).remove()
 
-    async def do_kill_adapter(self, adapter: str, dead: bool) -> None:
-        self.adapters[adapter].controller.mute = dead
+    async def do_adapter(self, adapter: str, **knobs: Any) -> None:
+        controller = self.adapters[adapter].controller
+        for name, value in knobs.items():
+            setattr(controller, name, deque(value) if name == "refusals" else value)
 
     async def do_unit(self, address: str, **changes: Any) -> None:
         peripheral = self.peripherals[address]
@@ -116,6 +123,14 @@ class Room:
 
     async def do_drop(self, address: str) -> None:
         await self.peripherals[address].drop()
+
+    async def do_hold(self, address: str, held: bool) -> None:
+        peripheral = self.peripherals[address]
+        peripheral.unit.faults.refuse_connections = held
+        if held:
+            await peripheral.drop()
+        else:
+            await peripheral.advertise()
 
     async def do_range(self, address: str, within: bool) -> None:
         controller = self._controllers[address]

@@ -9,7 +9,7 @@ from bleak.exc import BleakDBusError
 
 from blupow_proxy.ble import finder
 from blupow_proxy.ble.finder import Finder
-from blupow_proxy.errors import AdapterUnavailableError, LinkLostError
+from blupow_proxy.errors import AdapterUnavailableError
 from blupow_proxy.simulator import VirtualRadio
 
 ABSENT = "00:00:00:00:00:09"
@@ -120,7 +120,7 @@ async def test_what_nobody_foresaw_in_a_later_scan_does_not_hang_either() -> Non
     assert time.monotonic() - started < 1.0
 
 
-async def test_a_failed_connection_is_no_adapter_trouble() -> None:
+async def test_a_scan_that_cannot_start_is_adapter_trouble() -> None:
     subject = Finder(lambda _: Scanner(BleakDBusError("org.bluez.Error.InProgress", ["busy\n"])))  # type: ignore[arg-type,return-value]
-    with pytest.raises(LinkLostError, match=r"scan failed: \[org.bluez.Error.InProgress\] busy$"):
+    with pytest.raises(AdapterUnavailableError, match=r"scan failed: \[org.bluez.Error.InProgress\] busy$"):
         await subject.find(ABSENT, 1.0)

@@ -72,6 +72,7 @@ class FakeLink:
         self.rssi: int | None = air.unit.rssi
         self.pushes = air.unit.pushes
         self.lost = asyncio.Event()
+        self.end: BleError = LinkLostError(air.unit.address, "the device ended the connection")
         self.connected = False
         self._on_push = on_push
         self._busy = False

@@ -1,0 +1,154 @@
+"""BlueZ over D-Bus, for what bleak has no word for: whether bluetoothd lives and answers, and what adapters it has."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bleak.backends.bluezdbus.utils import assert_reply
+from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
+from dbus_fast.aio import MessageBus
+
+from .failures import bleak_call
+
+CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
+POWER_S: Final = 10.0  # a controller takes seconds to come up
+OFF_S: Final = 1.0  # how long an adapter stays off: the kernel closes it meanwhile
+
+_BLUEZ: Final = "org.bluez"
+_DBUS: Final = "org.freedesktop.DBus"
+_DBUS_PATH: Final = "/org/freedesktop/DBus"
+_ADAPTER: Final = "org.bluez.Adapter1"
+_PROPERTIES: Final = f"{_DBUS}.Properties"
+_OBJECTS: Final = f"{_DBUS}.ObjectManager"
+_RULES: Final = (
+    f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
+    f"type='signal',sender='{_BLUEZ}',interface='{_OBJECTS}'",
+    f"type='signal',sender='{_BLUEZ}',interface='{_PROPERTIES}',arg0='{_ADAPTER}'",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """An adapter as bluetoothd knows it; ``path`` changes when it is plugged in anew, ``address`` does not."""
+
+    path: str
+    address: str
+    powered: bool
+
+    @property
+    def name(self) -> str:
+        """Such as hci0."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def index(self) -> int:
+        """Such as 0; its order among the adapters."""
+        digits = self.name.removeprefix("hci")
+        return int(digits) if digits.isdecimal() else 0
+
+
+class Bluez:
+    """What bluetoothd has told: ``owner`` names its process, None while there is none; ``on_news`` after any change."""
+
+    def __init__(self, bus: MessageBus, on_news: Callable[[], None]) -> None:
+        self.owner: str | None = None
+        self.adapters: dict[str, AdapterFacts] = {}
+        self.closed = asyncio.Event()
+        self._bus = bus
+        self._on_news = on_news
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, on_news: Callable[[], None]) -> AsyncIterator["Bluez"]:
+        """Be on the system's bus; BleError when that can't be."""
+        bus = MessageBus(bus_type=BusType.SYSTEM)
+        bluez = cls(bus, on_news)
+        watching = asyncio.create_task(bluez._watch_the_end())
+        try:
+            async with bleak_call("adapter", "connecting to D-Bus", CALL_S):
+                await bus.connect()
+                bus.add_message_handler(bluez._received)
+                for rule in _RULES:
+                    assert_reply(await _call(bus, _DBUS, _DBUS_PATH, f"{_DBUS}.AddMatch", "s", rule))
+            yield bluez
+        finally:
+            bus.disconnect()
+            watching.cancel()
+
+    async def load(self) -> None:
+        """Ask for everything anew; BleError."""
+        async with bleak_call("adapter", "asking for adapters", CALL_S):
+            answer = await _call(self._bus, _DBUS, _DBUS_PATH, f"{_DBUS}.GetNameOwner", "s", _BLUEZ)
+            self.owner = None if answer.message_type is MessageType.ERROR else str(answer.body[0])
+            self.adapters = {}
+            if self.owner is None:
+                return
+            answer = await _call(self._bus, _BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects")
+            assert_reply(answer)
+        for path, interfaces in answer.body[0].items():
+            self._added(path, interfaces)
+
+    async def ping(self) -> None:
+        """Return once bluetoothd has answered; BleError."""
+        async with bleak_call("adapter", "waiting for bluetoothd", CALL_S):
+            assert_reply(await _call(self._bus, _BLUEZ, "/", f"{_DBUS}.Peer.Ping"))
+
+    async def power(self, path: str, *, on: bool) -> None:
+        """Turn an adapter on or off; BleError."""
+        async with bleak_call("adapter", f"turning it {'on' if on else 'off'}", POWER_S):
+            value = Variant("b", on)
+            assert_reply(await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Set", "ssv", _ADAPTER, "Powered", value))
+
+    async def power_cycle(self, path: str) -> None:
+        """Turn an adapter off and on, which makes its controller forget everything; BleError."""
+        await self.power(path, on=False)
+        await asyncio.sleep(OFF_S)
+        await self.power(path, on=True)
+
+    async def _watch_the_end(self) -> None:
+        with contextlib.suppress(Exception):  # whatever it died of
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        self.closed.set()
+        self._on_news()
+
+    def _received(self, message: Message) -> None:
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        match message.member, message.body:
+            case "NameOwnerChanged", [_, _, owner]:
+                self.owner = owner or None
+                self.adapters = {}
+            case "InterfacesAdded", [path, interfaces] if _ADAPTER in interfaces:
+                self._added(path, interfaces)
+            case "InterfacesRemoved", [path, interfaces] if _ADAPTER in interfaces:
+                self.adapters.pop(path, None)
+            case "PropertiesChanged", [_, {"Powered": powered}, _] if message.path in self.adapters:
+                self.adapters[message.path] = replace(self.adapters[message.path], powered=bool(powered.value))
+            case _:
+                return
+        self._on_news()
+
+    def _added(self, path: str, interfaces: dict[str, Any]) -> None:
+        properties = interfaces.get(_ADAPTER)
+        if properties is not None:
+            address, powered = properties["Address"].value, properties["Powered"].value
+            self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered))
+
+
+async def _call(bus: MessageBus, name: str, path: str, method: str, signature: str = "", *body: Any) -> Message:
+    """Call ``method``, with its interface, without letting D-Bus start what was stopped."""
+    interface, _, member = method.rpartition(".")
+    return await bus.call(
+        Message(
+            destination=name,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+            flags=MessageFlag.NO_AUTOSTART,
+        )
+    )

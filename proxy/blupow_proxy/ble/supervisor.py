@@ -1,0 +1,144 @@
+"""Keeping one adapter of the system usable: found by name or address, turned on, turned off and on when it is stuck."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Final
+
+from blupow_proxy.errors import AdapterUnavailableError, BleError, BusLostError, DeadlineExceededError
+
+from .bluez import AdapterFacts, Bluez
+from .failures import HANGS, NO_SERVICE, OFF, no_adapter
+
+HEARTBEAT_S: Final = 5.0  # a bluetoothd that hangs is known within this and a call's deadline
+RETRY_S: Final = 5.0  # what is missing may be back
+RESET_AFTER_S: Final = 90.0  # habluetooth's figure; power cycles more often help nobody
+RESET_AT_MOST_AFTER_S: Final = 3600.0  # where nothing is to be heard, as at night beside a unit that is off
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Watches over the adapter ``wanted`` (a name, an address, or None for any).
+
+    ``adapter`` is the one to use, None while there is none; ``generation`` grows whenever everything that was made with
+    it has become worthless; ``problem`` says why Bluetooth can't be used. ``on_change`` is called after each change.
+    """
+
+    def __init__(self, wanted: str | None, on_change: Callable[["Supervisor"], None]) -> None:
+        self.adapter: AdapterFacts | None = None
+        self.problem: AdapterUnavailableError | None = None
+        self.generation = 0
+        self._wanted = wanted
+        self._on_change = on_change
+        self._owner: str | None = None
+        self._last_address: str | None = None
+        self._news = asyncio.Event()
+        self._refusals = 0  # to be turned on, in a row
+        self._reset_reason: str | None = None
+        self._resets = 0
+        self._reset_at = -inf
+
+    async def run(self) -> None:
+        """Watch until cancelled.
+
+        Raises:
+            BusLostError: D-Bus went away; nothing of this process can use it again.
+        """
+        while True:
+            try:
+                async with Bluez.opened(self._news.set) as bluez:
+                    await self._watch(bluez)
+            except BleError as error:
+                self._settle(None, error.message)
+            await asyncio.sleep(RETRY_S)
+
+    def reset(self, reason: str) -> None:
+        """Ask for a power cycle: at most every 90 s, and less and less often until something is ``heard``."""
+        if self.adapter is not None and asyncio.get_running_loop().time() >= self._reset_at:
+            self._reset_reason = reason
+            self._news.set()
+
+    def heard(self) -> None:
+        """Note that the adapter works."""
+        self._resets = 0
+
+    async def _watch(self, bluez: Bluez) -> None:
+        await bluez.load()
+        owner = bluez.owner
+        while True:
+            self._news.clear()
+            try:
+                if owner != bluez.owner:
+                    owner = bluez.owner
+                    await bluez.load()
+                elif owner is not None:
+                    await bluez.ping()
+                await self._mend(bluez)
+            except DeadlineExceededError:
+                # its links may outlive that: they find out themselves
+                self._settle(self.adapter, HANGS, self._owner)
+            except BleError as error:
+                if bluez.owner == owner:  # else the news is on its way
+                    self._settle(None, error.message, owner)
+            if not bluez.closed.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await self._news.wait()
+            if bluez.closed.is_set():
+                raise BusLostError("the system's message bus (D-Bus) went away, and Bluetooth with it")
+
+    async def _mend(self, bluez: Bluez) -> None:
+        """Settle on the adapter, after turning it on where it is off, or off and on where that was asked for."""
+        adapter = choose(bluez.adapters, self._wanted, self._last_address)
+        if adapter is None:
+            self._settle(None, NO_SERVICE if bluez.owner is None else no_adapter(self._wanted), bluez.owner)
+            return
+        self._last_address = adapter.address
+        if not adapter.powered:
+            await self._turn_on(bluez, adapter)
+        elif self._reset_reason is not None:
+            await self._power_cycle(bluez, adapter)
+        else:
+            self._refusals = 0
+            self._settle(adapter, None, bluez.owner)
+
+    async def _turn_on(self, bluez: Bluez, adapter: AdapterFacts) -> None:
+        self._settle(None, self.problem.message if self.problem and self._refusals else None, bluez.owner)
+        try:
+            await bluez.power(adapter.path, on=True)
+        except DeadlineExceededError:
+            raise
+        except BleError as error:
+            self._refusals += 1
+            if self._refusals > 1:  # at first BlueZ may be about to do it itself
+                self._settle(None, error.message if isinstance(error, AdapterUnavailableError) else OFF, bluez.owner)
+        else:
+            _LOGGER.info("The Bluetooth adapter %s was off: turned it on", adapter.name)
+
+    async def _power_cycle(self, bluez: Bluez, adapter: AdapterFacts) -> None:
+        reason, self._reset_reason = self._reset_reason, None
+        pause_s = min(RESET_AFTER_S * 2**self._resets, RESET_AT_MOST_AFTER_S)
+        self._reset_at = asyncio.get_running_loop().time() + pause_s
+        self._resets += 1
+        _LOGGER.info("%s: turning the Bluetooth adapter %s off and on", reason, adapter.name)
+        self._settle(None, None, bluez.owner)
+        await bluez.power_cycle(adapter.path)
+
+    def _settle(self, adapter: AdapterFacts | None, problem: str | None, owner: str | None = None) -> None:
+        before = self.adapter, self._owner, self.problem and self.problem.message
+        if before == (adapter, owner, problem):
+            return
+        if (self.adapter, self._owner) != (adapter, owner):
+            self.generation += 1
+        self.adapter, self._owner = adapter, owner
+        self.problem = None if problem is None else AdapterUnavailableError("adapter", problem)
+        self._on_change(self)
+
+
+def choose(adapters: Mapping[str, AdapterFacts], wanted: str | None, last_address: str | None) -> AdapterFacts | None:
+    """Return the adapter of that name or address; of any, the one of ``last_address``, or the first that is on."""
+    candidates = sorted(adapters.values(), key=lambda one: (one.address != last_address, not one.powered, one.index))
+    return next((one for one in candidates if wanted is None or wanted in (one.name, one.address)), None)
