@@ -98,7 +98,9 @@ class Watcher:
     @property
     def shown(self) -> set[str]:
         """The units of which some measurement is shown."""
-        return {unit for (unit, _), value in self.values.items() if _is_measured(value.info) and value.value is not None}
+        return {
+            unit for (unit, _), value in self.values.items() if _is_measured(value.info) and value.value is not None
+        }
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str = "") -> float:
         """Return the seconds that it took for a condition to come true; TimeoutError."""

@@ -135,7 +135,7 @@ class Rig:
 
     async def populate(self, *, adapters: int, units: str, speed: float = 1.0) -> None:
         """Bring up the bus, adapters, units and bluetoothd, until every adapter is powered."""
-        await self.start("dbus", "dbus-daemon", "--system", "--nofork", "--nopidfile")
+        await self.start_bus()
         await self.start(
             "room", sys.executable, GUEST / "room.py", "--adapters", adapters, "--units", units, "--speed", speed
         )
@@ -143,6 +143,10 @@ class Rig:
         await self.start_bluetoothd()
         for number in range(adapters):
             await self.until(lambda number=number: self.is_powered(f"hci{number}"), f"that hci{number} is powered")
+
+    async def start_bus(self) -> None:
+        """Start D-Bus, for the first time or again."""
+        await self.start("dbus", "dbus-daemon", "--system", "--nofork", "--nopidfile")
 
     async def start_bluetoothd(self) -> None:
         """Start bluetoothd, for the first time or again."""

@@ -23,7 +23,6 @@ from .unit import Profile, Unit, fresh_s
 
 LOAD_SWITCH_REGISTER: Final = 0x010A
 RELEASE_S: Final = 1800.0  # the phone app has had its time; a release that is forgotten must not last
-ADAPTER_S: Final = 5.0  # between attempts without an adapter: they take nothing from anybody, and it may be back
 PUSH_SILENCE_S: Final = 15.0  # a shunt pushes each second
 PUSH_JITTER_S: Final = 0.2  # a push that comes this much early counts as on time
 
@@ -52,7 +51,7 @@ class Poller[Link: UnitLink]:
         self._released_until: float | None = None
         self._attempting: asyncio.Task[None] | None = None
         self._failures = 0
-        self._adapter_failed = False
+        self._error: BleError | ModbusError | None = None  # how the last attempt ended
         self._last_push = 0.0
         self._next_push = 0.0
         self._push_parser = PushParser()
@@ -110,11 +109,8 @@ class Poller[Link: UnitLink]:
             self._attempting.result()
         if self.released:
             return
-        if self._adapter_failed:
-            await self._pause(now() + ADAPTER_S)
-        else:
-            self._failures += 1
-            await self._pause(now() + delay_s(self._failures))
+        self._failures += 1
+        await self._pause(now() + delay_s(self._error, self._failures))
 
     async def _stay_away(self, until: float) -> None:
         for unit in self.units:
@@ -131,26 +127,24 @@ class Poller[Link: UnitLink]:
     async def _attempt(self) -> None:
         """Connect and read until the link fails or is released."""
         link = self.link = self._open_link(self._pushed)
-        self._adapter_failed = False
+        self._error = None
         try:
             await link.connect()
             self._on_adapter(None)
             for unit in self.units:
                 unit.linked(link.rssi)
             await (self._listen(link) if link.pushes else self._poll(link))
-        except (AdapterUnavailableError, AdapterLostError) as error:
-            self._adapter_failed = True
-            if isinstance(error, AdapterUnavailableError):
-                self._on_adapter(error)
-            self._failed(error)
-        except DeviceNotFoundError as error:
-            self._on_adapter(None)  # it has listened
-            self._failed(error)
+        except AdapterUnavailableError as error:
+            self._on_adapter(error)
+            self._failed(error, quiet=True)
+        except AdapterLostError as error:
+            self._failed(error, quiet=True)
         except UnexpectedResponseError as error:
+            self._error = error
             _LOGGER.debug("%s", error)  # each unit has been told its own
         except (BleError, ModbusError) as error:
-            if link.rssi is not None:
-                self._on_adapter(None)  # it has heard the device
+            if link.rssi is not None or isinstance(error, DeviceNotFoundError):
+                self._on_adapter(None)  # it has listened
             self._failed(error)
         finally:
             self._orders.fail(LinkLostError(self.units[0].spec.address, "the link was lost"))
@@ -191,9 +185,11 @@ class Poller[Link: UnitLink]:
                 unit.settle()
                 self._orders.refreshed()
 
-    def _failed(self, error: BleError | ModbusError) -> None:
+    def _failed(self, error: BleError | ModbusError, *, quiet: bool = False) -> None:
+        """Tell the units; ``quiet``: the adapter is what is logged."""
         _LOGGER.debug("%s", error)
-        self._down(error.message if isinstance(error, BleError) else str(error), quiet=self._adapter_failed)
+        self._error = error
+        self._down(error.message if isinstance(error, BleError) else str(error), quiet=quiet)
 
     def _down(self, status: str, *, quiet: bool = False) -> None:
         for unit in self.units:

@@ -164,6 +164,10 @@ class Peripheral:
         size = connection.att_mtu - _ATT_HEADER_BYTES
         for start in range(0, len(data), size):
             await self._device.notify_subscriber(connection, self._notify, data[start : start + size])
+            if self.unit.faults.drop_within_reply:
+                self.unit.faults.drop_within_reply = False
+                await self.drop()
+                return
 
     def _after(self, delay_s: float, call: Any) -> None:
         def fire() -> None:

@@ -31,6 +31,7 @@ class Faults:
     wrong_address: bool = False
     reply_delay_s: float | None = None
     refuse_connections: bool = False
+    drop_within_reply: bool = False  # once: the link ends after the first fragment of the next reply
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from bumble.core import PhysicalTransport
 from bumble.link import LocalLink
 
 SUPERVISION_S = 0.42  # BlueZ's default supervision timeout
+STILLBORN_S = 0.06  # a controller reports a connection, and six intervals later that its peer never answered
 REPORTED_ONCE_S = 1.0  # how long a controller's duplicate filter remembers: small caches do no better
 VHCI = "/dev/vhci"
 CREATE_PRIMARY = bytes((0xFF, 0x00))
@@ -45,12 +46,20 @@ class Air(LocalLink):
 
     def lose(self, controller: Controller) -> None:
         """Let every connection of ``controller`` die, as its peers find out by timeout."""
-        later = asyncio.get_running_loop().call_later
         for connection in list(controller.le_connections.values()):
+            self.lose_one(controller, connection, SUPERVISION_S, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+
+    def lose_one(self, controller: Controller, connection: Any, after_s: float, reason: int) -> None:
+        """Let a connection die later, for the same reason at both ends."""
+
+        def lose() -> None:
             peer, own_address = self._peer(controller, connection.peer_address)
-            later(SUPERVISION_S, _lost, controller, connection.peer_address, connection)
             if peer is not None:
-                later(SUPERVISION_S, _lost, peer, own_address, peer.le_connections[own_address])
+                peer.on_le_disconnected(peer.le_connections[own_address], reason)
+            if controller.le_connections.get(connection.peer_address) is connection:
+                controller.on_le_disconnected(connection, reason)
+
+        asyncio.get_running_loop().call_later(after_s, lose)
 
     # what bumble's controllers call
 
@@ -115,11 +124,6 @@ class Air(LocalLink):
         loop.call_at(due, deliver)
 
 
-def _lost(controller: Controller, address: hci.Address, connection: Any) -> None:
-    if controller.le_connections.get(address) is connection:
-        controller.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
-
-
 class AdapterController(Controller):
     """A controller with what the kernel's stack needs beyond bumble's: reset, cancel, accept list, RSSI, filters."""
 
@@ -131,7 +135,7 @@ class AdapterController(Controller):
         self.mute = False  # a controller that has died
         self.deaf = False  # hears no advertisement, until it is reset
         self.refuses_scans = False  # until it is reset
-        self.refusals: deque[int] = deque()  # how the next attempts to connect fail
+        self.refusals: deque[int] = deque()  # why the next connections end as soon as they are made
         self.slots: int | None = None
         self.attempts: list[float] = []  # when connections were tried
         self.resets = 0
@@ -148,6 +152,9 @@ class AdapterController(Controller):
                 report.rssi = self._rssi
             packet = hci.HCI_LE_Advertising_Report_Event(packet.reports)
         super().send_hci_packet(packet)
+        if isinstance(packet, hci.HCI_LE_Connection_Complete_Event) and self.refusals and not packet.status:
+            connection = self.le_connections[packet.peer_address]
+            self._air.lose_one(self, connection, STILLBORN_S, self.refusals.popleft())
 
     def on_packet(self, packet: bytes) -> None:
         if not self.mute:
@@ -176,15 +183,14 @@ class AdapterController(Controller):
             self._send_hci_command_status(hci.HCI_ErrorCode.CONNECTION_LIMIT_EXCEEDED_ERROR, command.op_code)
             return None
         self.attempts.append(time.monotonic())
-        if not self.refusals:
-            return super().on_hci_le_create_connection_command(command)
-        self._send_hci_command_status(hci.HCI_COMMAND_STATUS_PENDING, command.op_code)
-        self._connection_failed(self.refusals.popleft())
-        return None
+        return super().on_hci_le_create_connection_command(command)
 
-    def _connection_failed(self, status: int) -> None:
-        failed = hci.HCI_LE_Connection_Complete_Event(
-            status=status,
+    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is None:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        cancelled = hci.HCI_LE_Connection_Complete_Event(
+            status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
             connection_handle=0,
             role=hci.Role.CENTRAL,
             peer_address_type=0,
@@ -194,13 +200,7 @@ class AdapterController(Controller):
             supervision_timeout=0,
             central_clock_accuracy=0,
         )
-        asyncio.get_running_loop().call_soon(self.send_hci_packet, failed)
-
-    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
-        pending, self.pending_le_connection = self.pending_le_connection, None
-        if pending is None:
-            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
-        self._connection_failed(hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR)
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, cancelled)
         return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
 
     def on_hci_le_clear_filter_accept_list_command(self, command: Any) -> Any:

@@ -5,10 +5,9 @@ import logging
 
 import pytest
 
-from blupow_proxy.errors import AdapterUnavailableError, DeviceNotFoundError, LinkLostError
+from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, DeviceNotFoundError, LinkLostError
 from blupow_proxy.modbus import append_crc
 from blupow_proxy.poller import UnitSpec
-from blupow_proxy.poller.loop import ADAPTER_S
 from blupow_proxy.renogy import Family
 from blupow_proxy.simulator import Member, SimulatedUnit, World, demo_units
 
@@ -23,7 +22,7 @@ def test_an_adapter_that_was_long_away_is_used_at_once(in_virtual_time, bench) -
             b.air.lose()
             await b.wait(600)
             b.air.error = None
-            await b.wait(ADAPTER_S + 3)
+            await b.wait(8)
             assert b.unit.connected
             assert b.adapter[-1] is None
 
@@ -274,5 +273,23 @@ def test_the_log_tells_each_trouble_once_and_its_end(in_virtual_time, bench, cap
                 assert told[-1] == "One: connected"
                 assert "One: no valid reply to 4 requests in a row" in told
                 assert len(told) <= 5
+
+    in_virtual_time(main())
+
+
+def test_an_adapter_that_is_back_is_used_without_waiting(in_virtual_time, bench, caplog) -> None:
+    async def main() -> None:
+        async with bench(demo_units()[CONTROLLER]) as b:
+            await b.wait(10)
+            b.air.error = AdapterUnavailableError("adapter", "off")
+            b.air.link.end = AdapterLostError("adapter", "off")
+            b.air.lose()
+            await b.wait(7)
+            assert b.unit.status == "off"
+            b.air.error = None
+            b.poller.adapter_back()
+            await b.wait(2)
+            assert b.unit.connected
+            assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
     in_virtual_time(main())
