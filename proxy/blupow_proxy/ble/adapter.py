@@ -3,7 +3,7 @@
 import asyncio
 import time
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
@@ -26,11 +26,22 @@ REFUSALS: Final = 2  # habluetooth resets at the second failure to start scannin
 REFUSALS_WHILE_ALIVE: Final = 6  # a reset costs the links that stand
 
 
+class AdapterLink(Protocol):
+    """What the adapter needs of a link."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it takes one of the adapter's slots."""
+
+    def lose(self, reason: BleError) -> None:
+        """Note that the connection is gone, and why."""
+
+
 class Adapter:
     """An adapter by name (``hci0``) or address; None is any. The backends are bleak's own unless given.
 
     While ``run`` watches over it, ``problem`` says why it can't be used; ``on_change`` is called when that has changed,
-    and each of ``on_loss`` when what was made with the adapter before is worth nothing any more.
+    and ``links`` are lost when they are worth nothing any more.
     """
 
     def __init__(
@@ -47,7 +58,7 @@ class Adapter:
             self.make_scanner, on_heard=self.heard, on_silence=self._silent, on_refusal=self._scan_refused
         )
         self.on_change: Callable[[], None] = lambda: None
-        self.on_loss: set[Callable[[BleError], None]] = set()
+        self.links: set[AdapterLink] = set()
         self._client_backend = client_backend
         self._scanner_backend = scanner_backend
         self._supervisor: Supervisor | None = None
@@ -117,8 +128,8 @@ class Adapter:
             self._generation = watch.generation
             error = AdapterLostError("adapter", RESTARTED if watch.problem is None else watch.problem.message)
             self.finder.fail(error)
-            for lost in list(self.on_loss):
-                lost(error)
+            for link in list(self.links):
+                link.lose(error)
         self.on_change()
 
     def _silent(self, listened_s: float) -> None:

@@ -26,6 +26,10 @@ from blupow_proxy.errors import (
 # bleak and its D-Bus layer raise all of these when a connection, bluetoothd or the bus goes away under them
 _BLEAK_FAILURES: Final = (BleakError, TimeoutError, OSError, EOFError, AttributeError, KeyError, AssertionError)
 HELD_OR_GONE: Final = "not heard: out of range, switched off, or held by another central such as the phone app"
+UNREACHABLE: Final = "heard, but it does not connect: too far for a link, or another central takes it"
+NO_SLOT: Final = (
+    "heard, but it does not connect: too far for a link, or the adapter has no slot beside its {links} others"
+)
 ENDED: Final = "the device ended the connection"
 HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
 RESTARTED: Final = "Bluetooth was started anew"

@@ -11,9 +11,16 @@ from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
 from bleak_retry_connector import close_stale_connections_by_address, establish_connection
 
-from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, LinkLostError
+from blupow_proxy.errors import (
+    BleError,
+    DeadlineExceededError,
+    DeviceNotFoundError,
+    LinkLostError,
+    NoFreeSlotError,
+)
 from blupow_proxy.modbus import (
     UNIVERSAL_ADDRESS,
     ExceptionResponse,
@@ -26,11 +33,11 @@ from blupow_proxy.modbus import (
 from blupow_proxy.renogy import gatt
 
 from .adapter import Adapter
-from .failures import ENDED, HANGS, HELD_OR_GONE, bleak_call
+from .failures import ENDED, HANGS, HELD_OR_GONE, NO_SLOT, UNREACHABLE, bleak_call
 
 FIND_S: Final = 20.0  # a unit advertises at least once a second; Wi-Fi on the same chip hides most of it
-CONNECT_S: Final = 60.0  # two attempts of bleak-retry-connector at 20 s, and their back-off
-CONNECT_ATTEMPTS: Final = 2  # our own back-off does the rest
+CONNECT_S: Final = 30.0  # bleak-retry-connector's attempt of 20 s, and giving back what came of it
+CONNECT_ATTEMPTS: Final = 1  # our own back-off does the rest
 GATT_S: Final = 5.0  # the devices' supervision timeout
 DISCONNECT_S: Final = 5.0  # BlueZ itself takes 2 to 3 s; a shutdown must not wait for a stuck one
 QUIET_S: Final = 1.0  # silence after a timeout, before the next request: a reply names no register
@@ -85,10 +92,15 @@ class Link:
         self._unanswered: list[tuple[Request, float]] = []
         self._last_received = 0.0
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it takes one of the adapter's slots."""
+        return self._client is not None and not self.lost.is_set()
+
     async def connect(self) -> None:
         """Find the device, connect, subscribe, wake it; BleError."""
         await self._adapter.ready()
-        self._adapter.on_loss.add(self._lose)
+        self._adapter.links.add(self)
         if self._adapter.is_system:
             # a process that was killed leaves its connection behind, and a connected device can't be heard
             async with bleak_call(self.address, "ending an old connection", 2 * DISCONNECT_S):
@@ -98,22 +110,32 @@ class Link:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)
         device, heard = found
         self.name, self.rssi = heard.name, heard.rssi
-        async with self._adapter.connecting, bleak_call(self.address, "connect", CONNECT_S):
-            client = self._client = await establish_connection(
-                self._adapter.client_class(),
-                device,
-                self.address,
-                disconnected_callback=self._disconnected,
-                max_attempts=CONNECT_ATTEMPTS,
-                use_services_cache=False,  # bluetoothd forgets its own when it restarts
-            )
-            if self.lost.is_set():
-                raise self.end
-            if not client.is_connected:
-                raise LinkLostError(self.address, "the device ended the connection at once")
+        client = await self._connected(device)
         async with bleak_call(self.address, "subscribe", GATT_S):
             await client.start_notify(self._choose(client), self._notified)
         await self._wake(client)
+
+    async def _connected(self, device: BLEDevice) -> BleakClient:
+        try:
+            async with self._adapter.connecting, bleak_call(self.address, "connect", CONNECT_S):
+                client = self._client = await establish_connection(
+                    self._adapter.client_class(),
+                    device,
+                    self.address,
+                    disconnected_callback=self._disconnected,
+                    max_attempts=CONNECT_ATTEMPTS,
+                    use_services_cache=False,  # bluetoothd forgets its own when it restarts
+                )
+                if self.lost.is_set():
+                    raise self.end
+                if not client.is_connected:
+                    raise LinkLostError(self.address, "the device ended the connection at once")
+        except DeviceNotFoundError as error:
+            # BlueZ may keep to itself that the controller has refused: that looks like a timeout as well
+            if others := sum(link.is_connected for link in self._adapter.links):
+                raise NoFreeSlotError(self.address, NO_SLOT.format(links=others)) from error
+            raise DeviceNotFoundError(self.address, UNREACHABLE) from error
+        return client
 
     async def request(self, request: Request, timeout_s: float) -> Response | ExceptionResponse:
         """Send ``request`` and return its answer; one at a time.
@@ -152,7 +174,7 @@ class Link:
 
     async def disconnect(self) -> None:
         """End the connection; never raises."""
-        self._adapter.on_loss.discard(self._lose)
+        self._adapter.links.discard(self)
         client, self._client, self._on_push = self._client, None, None
         if client is None:
             return
@@ -161,6 +183,15 @@ class Link:
                 await client.disconnect()
         except BleError as error:
             _LOGGER.debug("%s", error)
+
+    def lose(self, reason: BleError) -> None:
+        """Note that the connection is gone, and why; what is in flight fails with that."""
+        if self.lost.is_set():
+            return
+        self.end = reason
+        self.lost.set()
+        if self._exchange is not None and not self._exchange.reply.done():
+            self._exchange.reply.set_exception(reason)
 
     async def _send(self, client: BleakClient, write: BleakGATTCharacteristic, frame: bytes) -> None:
         try:
@@ -246,15 +277,7 @@ class Link:
     def _disconnected(self, client: BleakClient) -> None:
         if client is not self._client:
             return  # of an attempt that was repeated
-        self._lose(self.end)
-
-    def _lose(self, reason: BleError) -> None:
-        if self.lost.is_set():
-            return
-        self.end = reason
-        self.lost.set()
-        if self._exchange is not None and not self._exchange.reply.done():
-            self._exchange.reply.set_exception(reason)
+        self.lose(self.end)
 
 
 def _is_confusable(other: Request, mine: Request) -> bool:
