@@ -58,8 +58,7 @@ class RadioRoom:
 
     async def adapter_name(self) -> str:
         """Return what the adapter is called now."""
-        adapters = (await self.rig.room("state"))["adapters"]
-        return next(name for name, adapter in adapters.items() if adapter["address"] == ADAPTER)
+        return await self.rig.adapter_of(ADAPTER)
 
     async def adapter_state(self) -> dict[str, Any]:
         """Return what the adapter's controller does."""
