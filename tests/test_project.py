@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"native_api"},
     "client": set(),
     "storage": set(),
+    "host": {"poller", "storage"},
     "keys": {"native_api", "storage"},
     "discovery": {"native_api"},
     "profiles": {"poller", "renogy", "storage"},

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import platform
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import groupby
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import Any, Final
 from blupow_config import ProxyConfig, UnitConfig
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
-from blupow_proxy.ble import Adapter, Link
+from blupow_proxy.ble import CONNECT_S, Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
-from blupow_proxy.errors import AdapterUnavailableError, BusLostError
+from blupow_proxy.errors import AdapterUnavailableError, BusLostError, NativeApiError
+from blupow_proxy.host import SAFE_MODE_S, Notifier, Report
 from blupow_proxy.keys import FileKeyStore
 from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo
-from blupow_proxy.poller import Poller, Unit, UnitSpec
+from blupow_proxy.poller import ATTEMPT_S, Poller, Unit, UnitSpec
 from blupow_proxy.profiles import Profiles
 from blupow_proxy.proxy_entities import ProxyEntities
 from blupow_proxy.renogy import Family
@@ -48,16 +49,23 @@ class Outcome(Enum):
     STOPPED = auto()
     RESTART = auto()
     BUS_LOST = auto()
+    SAFE_MODE_OVER = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Where the proxy runs; the defaults are those of a real host."""
+    """Where the proxy runs; the defaults are those of a real host, without systemd.
+
+    ``safe_mode`` says why Bluetooth is left alone; ``on_good`` is called once the start has proven to be a good one.
+    """
 
     storage: Storage
     adapter: Adapter | None = None
     host: str | None = None
     interfaces: Sequence[str] | None = None
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    safe_mode: str | None = None
+    on_good: Callable[[], None] = lambda: None
 
 
 class Proxy:
@@ -92,6 +100,9 @@ class Proxy:
         self._adapter.on_change = self._adapter_changed
         self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
         self._build_units(config.renogy, self._adapter)
+        self._notifier = around.notifier
+        self._safe_mode = around.safe_mode
+        self.report = Report(around.notifier, self.pollers, around.on_good)
         self._announcer = Announcer(
             self.node.info,
             self.keys,
@@ -105,8 +116,9 @@ class Proxy:
         self._storage = storage
 
     def stop(self, outcome: Outcome = Outcome.STOPPED) -> None:
-        """Make ``serve`` return."""
-        self._outcome = outcome
+        """Make ``serve`` return; who is told to end for good does not start again."""
+        if outcome is Outcome.STOPPED or not self._stop.is_set():
+            self._outcome = outcome
         self._stop.set()
 
     async def all_listed(self) -> None:
@@ -118,6 +130,7 @@ class Proxy:
         await self.server.start()
         self._announcer.port = self.server.port
         self._started.set()
+        self._notifier.ready()
 
     async def serve(self) -> Outcome:
         """Read, announce and serve until ``stop``; whatever breaks down starts again. May precede ``start``."""
@@ -130,16 +143,38 @@ class Proxy:
         root.addHandler(forwarder)
         try:
             async with asyncio.TaskGroup() as group:
-                parts = [("Bluetooth", self._watch_adapter), ("The clock", self._tick)]
-                if self.config.zeroconf.enabled:
-                    parts.append(("The announcement", self._announce))
-                parts += [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
-                tasks = [group.create_task(_supervise(name, run)) for name, run in parts]
+                tasks = [group.create_task(_supervise(name, run)) for name, run in self._parts()]
                 await self._stop.wait()
+                if self._outcome is Outcome.STOPPED:
+                    self._notifier.stopping()
+                elif self._outcome is not Outcome.BUS_LOST:
+                    self._notifier.reloading()
                 await self._end(tasks)
         finally:
             root.removeHandler(forwarder)
         return self._outcome
+
+    def _parts(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("The clock", self._tick),
+            ("The report", self.report.run),
+        ]
+        if self.config.zeroconf.enabled:
+            parts.append(("The announcement", self._announce))
+        if self._safe_mode is not None:
+            return [*parts, ("Safe mode", self._stay_in_safe_mode)]
+        parts.append(("Bluetooth", self._watch_adapter))
+        return parts + [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
+
+    async def _stay_in_safe_mode(self) -> None:
+        """Say so; the units stay listed, since Home Assistant forgets what is not, with the names that users gave."""
+        reason = f"Bluetooth is {self._safe_mode}"
+        self.report.troubles["safe mode"] = reason
+        self._adapter_failed(AdapterUnavailableError("adapter", str(self._safe_mode)))
+        for unit in self.units:
+            unit.down(reason, quiet=True)
+        await asyncio.sleep(SAFE_MODE_S)
+        self.stop(Outcome.SAFE_MODE_OVER)
 
     async def _watch_adapter(self) -> None:
         try:
@@ -180,13 +215,15 @@ class Proxy:
 
     def _build_units(self, configs: Sequence[UnitConfig], adapter: Adapter) -> None:
         by_address = sorted(configs, key=lambda config: config.address)
+        # set-ups are one at a time: each other unit may take its minute first
+        connect_s = ATTEMPT_S + CONNECT_S * (len({config.address for config in configs}) - 1)
         for address, members in groupby(by_address, key=lambda config: config.address):
             units = [self._build_unit(config) for config in members]
 
             def open_link(on_push: Callable[[bytes], None], address: str = address) -> Link:
                 return Link(adapter, address, on_push=on_push)
 
-            poller = Poller(open_link, units, on_adapter=self._adapter_failed)
+            poller = Poller(open_link, units, on_adapter=self._adapter_failed, connect_s=connect_s)
             self.pollers.append(poller)
             self._poller_of.update({unit.spec.id: poller for unit in units})
         # listed as configured, whichever address comes first
@@ -282,6 +319,8 @@ class Proxy:
                 await poller.switch_load(unit, on=bool(command))
 
     async def _action(self, action: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self._safe_mode is not None:
+            raise NativeApiError(f"Bluetooth is {self._safe_mode}")
         return await run_action(self.pollers, action, arguments)
 
     @property

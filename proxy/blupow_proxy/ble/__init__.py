@@ -2,7 +2,7 @@
 
 from .adapter import Adapter
 from .advertisement import Advertisement
-from .link import Link, RawFrame
+from .link import CONNECT_S, Link, RawFrame
 from .scanner import scan
 
-__all__ = ["Adapter", "Advertisement", "Link", "RawFrame", "scan"]
+__all__ = ["CONNECT_S", "Adapter", "Advertisement", "Link", "RawFrame", "scan"]

@@ -6,12 +6,17 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blupow_config import HIDDEN, ConfigErrors, ProxyConfig, load_config, secrets_exposed
 from blupow_proxy.errors import ProxyError
+from blupow_proxy.host import Boots, Notifier
 from blupow_proxy.storage import Storage, default_folder
+
+if TYPE_CHECKING:
+    from blupow_proxy.app import Outcome, Proxy
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -24,6 +29,9 @@ _LEVELS: Final = {
     "VERBOSE": logging.DEBUG,
     "VERY_VERBOSE": logging.DEBUG,
 }
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -40,27 +48,42 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken; 69 without D-Bus."""
+    notifier = Notifier()
     try:
         config = load_config(args.file)
     except ConfigErrors as errors:
+        notifier.status(str(errors.errors[0]))
         print(errors, file=sys.stderr)
         return os.EX_CONFIG
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
     if not config.renogy:
-        logging.getLogger(__name__).warning("No units to read: list them under `renogy:` in %s", args.file)
+        _LOGGER.warning("No units to read: list them under `renogy:` in %s", args.file)
     if secrets_exposed(args.file):
-        logging.getLogger(__name__).warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
+        _LOGGER.warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
     try:
         folder = args.state_dir or default_folder(config.esphome.name)
     except ProxyError as error:
+        notifier.status(str(error))
         print(f"blupow-proxy run: {error}", file=sys.stderr)
         return os.EX_CONFIG
-    restart, code = asyncio.run(_serve(config, folder))
-    if restart:
-        # a new process: nothing of what went wrong in this one is left
-        os.execv(sys.executable, [sys.executable, "-m", "blupow_proxy", *sys.argv[1:]])  # noqa: S606
-    return code
+
+    from blupow_proxy.app import Outcome  # noqa: PLC0415 - after the configuration is right
+
+    storage = Storage(folder)
+    with Boots(storage, notifier.status) as boots:
+        outcome = asyncio.run(_serve(args.file, config, storage, boots, notifier))
+        if outcome is Outcome.SAFE_MODE_OVER:
+            boots.on_probation()
+    match outcome:
+        case None:
+            return os.EX_CONFIG
+        case Outcome.RESTART | Outcome.SAFE_MODE_OVER:
+            # a new process with the same number: nothing of what went wrong in this one is left
+            os.execv(sys.executable, [sys.executable, "-m", "blupow_proxy", *sys.argv[1:]])  # noqa: S606
+        case Outcome.BUS_LOST:
+            return os.EX_UNAVAILABLE
+    return os.EX_OK
 
 
 def taken_port(port: int | str, error: OSError) -> str:
@@ -69,18 +92,43 @@ def taken_port(port: int | str, error: OSError) -> str:
     return f"can't listen on port {port}: {reason}. Another proxy or ESPHome device may use it"
 
 
-async def _serve(config: ProxyConfig, folder: Path) -> tuple[bool, int]:
-    from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415 - after the configuration is right
+async def _serve(
+    file: Path, config: ProxyConfig, storage: Storage, boots: Boots, notifier: Notifier
+) -> "Outcome | None":
+    """Serve until the end, and return why; None when nothing can listen on the port."""
+    from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415
 
-    proxy = Proxy(config, Surroundings(storage=Storage(folder)))
+    around = Surroundings(storage=storage, notifier=notifier, safe_mode=boots.safe_mode, on_good=boots.good)
+    proxy = Proxy(config, around)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, proxy.stop)
+    # without a service manager a hang-up means that the terminal was closed
+    served = notifier.is_heard or not sys.stdin.isatty()
+    loop.add_signal_handler(signal.SIGHUP, partial(_reload, file, proxy, Outcome.RESTART) if served else proxy.stop)
     try:
         await proxy.start()
     except OSError as error:
         port = HIDDEN if ("api", "port") in config.secret_paths else config.api.port
-        print(f"blupow-proxy run: {taken_port(port, error)}: choose another `api: port:`", file=sys.stderr)
-        return False, os.EX_CONFIG
-    outcome = await proxy.serve()
-    return outcome is Outcome.RESTART, os.EX_UNAVAILABLE if outcome is Outcome.BUS_LOST else os.EX_OK
+        complaint = f"{taken_port(port, error)}: choose another `api: port:`"
+        notifier.status(complaint)
+        print(f"blupow-proxy run: {complaint}", file=sys.stderr)
+        return None
+    return await proxy.serve()
+
+
+def _reload(file: Path, proxy: "Proxy", restart: "Outcome") -> None:
+    """Take the configuration anew: one with mistakes changes nothing, another one is started with."""
+    try:
+        config = load_config(file)
+    except ConfigErrors as errors:
+        for error in errors.errors:
+            _LOGGER.error("Not reloaded: %s", error)  # noqa: TRY400 - foreseen
+        proxy.report.troubles["reload"] = f"not reloaded, the configuration before is in use: {errors.errors[0]}"
+        return
+    proxy.report.troubles.pop("reload", None)
+    if config == proxy.config:
+        _LOGGER.info("%s has not changed", file)
+        return
+    _LOGGER.info("%s has changed: starting anew with it", file)
+    proxy.stop(restart)

@@ -1,7 +1,8 @@
 """Reads the units behind one link, on schedule, for ever."""
 
-from .loop import Poller
+from .loop import ATTEMPT_S, Poller
 from .polling import UnitLink
+from .progress import Progress
 from .unit import Profile, Unit, UnitSpec
 
-__all__ = ["Poller", "Profile", "Unit", "UnitLink", "UnitSpec"]
+__all__ = ["ATTEMPT_S", "Poller", "Profile", "Progress", "Unit", "UnitLink", "UnitSpec"]

@@ -19,12 +19,14 @@ from blupow_proxy.renogy import Family, PushParser, Schedule
 from .backoff import delay_s
 from .orders import Orders
 from .polling import Polling, UnitLink, now, pause
+from .progress import Progress
 from .unit import Profile, Unit, fresh_s
 
 LOAD_SWITCH_REGISTER: Final = 0x010A
 RELEASE_S: Final = 1800.0  # the phone app has had its time; a release that is forgotten must not last
 PUSH_SILENCE_S: Final = 15.0  # a shunt pushes each second
 PUSH_JITTER_S: Final = 0.2  # a push that comes this much early counts as on time
+ATTEMPT_S: Final = 180.0  # the adapter's start, the search, the connection and the waking together have 151 s
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,7 +34,10 @@ type OpenLink[Link] = Callable[[Callable[[bytes], None]], Link]
 
 
 class Poller[Link: UnitLink]:
-    """Keeps ``units``, which share one device address, read; ``open_link`` makes a new link for each attempt."""
+    """Keeps ``units``, which share one device address, read; ``open_link`` makes a new link for each attempt.
+
+    ``progress`` tells whether that goes on, given that a link connects or fails within ``connect_s``.
+    """
 
     def __init__(
         self,
@@ -40,11 +45,14 @@ class Poller[Link: UnitLink]:
         units: Sequence[Unit],
         *,
         on_adapter: Callable[[AdapterUnavailableError | None], None] = lambda _: None,
+        connect_s: float = ATTEMPT_S,
     ) -> None:
         self.units = units
+        self.progress = Progress()
         self.link: Link | None = None
         self._open_link = open_link
         self._on_adapter = on_adapter
+        self._connect_s = connect_s
         self._orders = Orders()
         self._polling: Polling | None = None
         self._strangers: dict[str, int] = {}
@@ -99,6 +107,7 @@ class Poller[Link: UnitLink]:
             if self._attempting is not None:
                 self._attempting.cancel()
                 await asyncio.wait([self._attempting])
+            self.progress.step()  # who runs it may run it again
 
     async def _turn(self) -> None:
         """Read as long as the link lasts, then pause."""
@@ -121,6 +130,7 @@ class Poller[Link: UnitLink]:
 
     async def _pause(self, until: float) -> None:
         self._orders.changed.clear()
+        self.progress.step(wait_s=until - now())
         if not self._orders.refresh_wanted:
             await pause(until, self._orders.changed)
 
@@ -128,6 +138,7 @@ class Poller[Link: UnitLink]:
         """Connect and read until the link fails or is released."""
         link = self.link = self._open_link(self._pushed)
         self._error = None
+        self.progress.step(wait_s=self._connect_s)
         try:
             await link.connect()
             self._on_adapter(None)
@@ -147,12 +158,13 @@ class Poller[Link: UnitLink]:
                 self._on_adapter(None)  # it has listened
             self._failed(error)
         finally:
+            self.progress.step()
             self._orders.fail(LinkLostError(self.units[0].spec.address, "the link was lost"))
             await _to_its_end(link.disconnect())
             self.link = None
 
     async def _poll(self, link: Link) -> None:
-        polling = self._polling = Polling(link, self.units, self._orders, self._strangers)
+        polling = self._polling = Polling(link, self.units, self._orders, self._strangers, self.progress)
         try:
             await polling.run()
         finally:
@@ -172,6 +184,7 @@ class Poller[Link: UnitLink]:
                 raise link.end
             if now() >= silent_at:
                 raise LinkLostError(unit.spec.address, "no readings were pushed")
+            self.progress.step(wait_s=silent_at - now())
             await pause(silent_at, link.lost)
 
     def _pushed(self, data: bytes) -> None:

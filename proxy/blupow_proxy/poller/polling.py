@@ -39,6 +39,7 @@ from blupow_proxy.renogy import (
 from .identification import identify
 from .orders import Orders, Write
 from .plan import Plan
+from .progress import Progress
 from .unit import UNREADABLE, Profile, Unit, fresh_s
 
 MAX_SILENCES: Final = 3  # more in a row, and the link is no link
@@ -88,13 +89,19 @@ class Polling:
     """What happens over one connected link; ``strangers`` counts failed identifications, and outlives the link."""
 
     def __init__(
-        self, link: UnitLink, units: Sequence[Unit], orders: Orders, strangers: MutableMapping[str, int]
+        self,
+        link: UnitLink,
+        units: Sequence[Unit],
+        orders: Orders,
+        strangers: MutableMapping[str, int],
+        progress: Progress,
     ) -> None:
         self.has_read = False
         self._link = link
         self._units = units
         self._orders = orders
         self._strangers = strangers
+        self._progress = progress
         self._members: dict[str, _Member] = {}
         self._identify_at = dict.fromkeys((unit.spec.id for unit in units), 0.0)
         self._silences = 0
@@ -112,7 +119,9 @@ class Polling:
                 await self._read(member, block)
                 continue
             self._orders.changed.clear()
-            await pause(min(due, *self._identify_at.values(), inf), self._orders.changed, self._link.lost)
+            until = min(due, *self._identify_at.values(), inf)
+            self._progress.step(wait_s=until - now())
+            await pause(until, self._orders.changed, self._link.lost)
             if self._link.lost.is_set():
                 raise self._link.end
 
@@ -228,6 +237,7 @@ class Polling:
 
     async def _request(self, unit: Unit, request: Request, pacing: RegisterMap) -> Response | ExceptionResponse | None:
         """Send a request once the device has had its pause; None for silence."""
+        self._progress.step()
         await asyncio.sleep(max(self._next_request - now(), 0.0))
         timeout_s = pacing.timeout_s + (HUB_S if len(self._units) > 1 else 0.0)
         try:
