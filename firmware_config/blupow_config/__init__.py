@@ -12,10 +12,11 @@ from .model import (
     ZeroconfConfig,
 )
 from .redact import HIDDEN, to_yaml
-from .secret import secrets_exposed
+from .secret import SECRETS_FILE, secrets_exposed
 
 __all__ = [
     "HIDDEN",
+    "SECRETS_FILE",
     "ApiConfig",
     "BluetoothConfig",
     "ConfigError",

@@ -16,6 +16,7 @@ from blupow_proxy.errors import ProxyError
 
 MAX_BYTES: Final = 1_000_000  # far above what 100 units need; a file this large is not ours
 
+_OURS: Final = "blupow-proxy"
 _IDENTITY: Final = "identity"
 _MAC: Final = re.compile("(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 _MACHINE_ID: Final = re.compile("[0-9a-f]{32}")  # systemd writes "uninitialized" before the first boot is over
@@ -109,12 +110,18 @@ def default_folder(name: str) -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
-    home = os.environ.get("XDG_STATE_HOME", "")
+    states = os.environ.get("XDG_STATE_HOME", "")
+    if states:
+        return Path(states) / _OURS / name
     try:
-        states = Path(home) if home else Path.home() / ".local" / "state"
+        return folder_in_home(Path.home(), name)
     except RuntimeError:
         raise ProxyError("this user has no home folder to keep the state in: choose one with --state-dir") from None
-    return states / "blupow-proxy" / name
+
+
+def folder_in_home(home: Path, name: str) -> Path:
+    """Return where a proxy of this name keeps its state when the user with this ``home`` runs it."""
+    return home / ".local" / "state" / _OURS / name
 
 
 def stable_mac(

@@ -1,0 +1,319 @@
+"""``install-service`` and ``uninstall-service``: the proxy as a systemd service.
+
+The service has a configuration of its own in /etc, a copy of what the user has written: in a home folder, which is
+0700 on Raspberry Pi OS, the service's user could read neither the file nor its secrets, and what systemd can pass on at
+the start (credentials, a mounted file) would not follow a change on reload. The program is run from where it was
+installed, so that an update stays an update: the unit shows these folders of the home to the service, and no others.
+"""
+
+import argparse
+import grp
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import blupow_config
+import blupow_proxy
+from blupow_config import SECRETS_FILE, ConfigErrors, ProxyConfig, load_config
+from blupow_proxy.errors import ProxyError
+from blupow_proxy.host import service
+from blupow_proxy.host.service import UnitFile
+from blupow_proxy.storage import folder_in_home
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
+_PUBLIC: Final = 0o644
+_PRIVATE: Final = 0o640
+_JOURNALD: Final = ("systemctl", "restart", "systemd-journald")
+
+
+class _RefusedError(ProxyError):
+    """It can not be done; ``code`` is the exit code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """The file system below ``root``, and the tools of the machine; one that is not running has no services."""
+
+    root: Path
+    dry_run: bool
+
+    @property
+    def is_running(self) -> bool:
+        return self.root == Path("/")
+
+    def at(self, path: Path) -> Path:
+        return self.root / path.relative_to("/")
+
+    def command(self, *words: str) -> None:
+        """Run a tool; _RefusedError with what it said."""
+        if self.dry_run:
+            print(f"run: {shlex.join(words)}")
+            return
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - ours
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split()) or f"exit code {done.returncode}"
+            raise _RefusedError(os.EX_SOFTWARE, f"`{shlex.join(words)}` failed: {said}")
+
+    def write(self, path: Path, data: bytes, mode: int, group: int | None = None) -> bool:
+        """Have a file with this content; whether that was a change."""
+        place = self.at(path)
+        with suppress(FileNotFoundError):
+            if place.read_bytes() == data and place.stat().st_mode & 0o777 == mode:
+                return False
+        place.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+            if group is not None:
+                os.fchown(file.fileno(), -1, group)
+        Path(temporary).replace(place)
+        return True
+
+    def remove(self, path: Path) -> bool:
+        """Remove a file, and its folder if only this was in it; whether there was one."""
+        place = self.at(path)
+        if not place.exists():
+            return False
+        if self.dry_run:
+            print(f"remove: {place}")
+            return True
+        place.unlink()
+        if path == service.BLUETOOTH:
+            with suppress(OSError):  # other drop-ins are in it
+                place.parent.rmdir()
+        return True
+
+
+def add_parser(subparsers: _Subparsers) -> None:
+    """Add ``install-service`` and ``uninstall-service`` and their options."""
+    install = subparsers.add_parser(
+        "install-service",
+        help="keep the proxy running, also after a restart of the machine",
+        description=f"Install the proxy as a systemd service and start it. Its configuration is {service.CONFIG}, a "
+        "copy of FILE; its key and what it has learned are taken over from the user who calls sudo.",
+    )
+    install.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
+    install.add_argument("--replace", action="store_true", help="let FILE replace another configuration in /etc")
+    install.add_argument(
+        "--volatile-log", action="store_true", help="keep the log of the whole machine in memory: spares an SD card"
+    )
+    uninstall = subparsers.add_parser(
+        "uninstall-service",
+        help="undo install-service",
+        description="Stop the service and remove what install-service has written; the configuration and the key stay.",
+    )
+    uninstall.add_argument("--purge", action="store_true", help="remove the configuration and the key as well")
+    for parser in (install, uninstall):
+        parser.add_argument("--dry-run", action="store_true", help="print what would be done")
+        parser.add_argument(
+            "--root", type=Path, default=Path("/"), help="where the file system is, such as an SD card's"
+        )
+    install.set_defaults(run=run_install)
+    uninstall.set_defaults(run=run_uninstall)
+
+
+def run_install(args: argparse.Namespace) -> int:
+    """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or Bluetooth, 73 another configuration."""
+    try:
+        config = load_config(args.file)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return os.EX_CONFIG
+    host = _Host(args.root.absolute(), args.dry_run)
+    try:
+        _require_root(host, f"install-service {shlex.quote(str(args.file))}")
+        _require_room(host, config)
+        _install(host, args, config)
+    except _RefusedError as error:
+        print(f"blupow-proxy install-service: {error}", file=sys.stderr)
+        return error.code
+    return os.EX_OK
+
+
+def run_uninstall(args: argparse.Namespace) -> int:
+    """Remove what was installed; 77 not root."""
+    host = _Host(args.root.absolute(), args.dry_run)
+    try:
+        _require_root(host, "uninstall-service" + " --purge" * args.purge)
+        _uninstall(host, purge=args.purge)
+    except _RefusedError as error:
+        print(f"blupow-proxy uninstall-service: {error}", file=sys.stderr)
+        return error.code
+    return os.EX_OK
+
+
+def _require_root(host: _Host, what: str) -> None:
+    if os.geteuid() != 0 and not host.dry_run and host.is_running:
+        program = Path(sys.argv[0]).absolute()
+        how = shlex.quote(str(program)) if program.name == "blupow-proxy" else f"{sys.executable} -m blupow_proxy"
+        raise _RefusedError(os.EX_NOPERM, f"only root may do that: sudo {how} {what}")
+    if host.is_running and not host.dry_run and not _SYSTEMD.is_dir():
+        raise _RefusedError(os.EX_UNAVAILABLE, "this machine is not run by systemd: start `blupow-proxy run` your way")
+
+
+def _require_room(host: _Host, config: ProxyConfig) -> None:
+    """Refuse what would only fail later, and less clearly."""
+    if not host.is_running or host.dry_run:
+        return
+    try:
+        grp.getgrnam("bluetooth")
+    except KeyError:
+        raise _RefusedError(os.EX_UNAVAILABLE, "BlueZ is not installed: sudo apt install bluez") from None
+    if host.at(service.UNIT).exists():
+        return  # who listens is it
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", config.api.port))
+        except OSError:
+            message = "something listens on the proxy's port: if it is `blupow-proxy run` in a terminal, end that first"
+            raise _RefusedError(os.EX_UNAVAILABLE, message) from None
+
+
+def _install(host: _Host, args: argparse.Namespace, config: ProxyConfig) -> None:
+    copies = _copies(host, args.file, config, replace=args.replace)
+    packages = [Path(package.__file__).parent for package in (blupow_config, blupow_proxy) if package.__file__]
+    needs = service.needed_by_this_program(packages)
+    files = service.unit_files(Path(sys.executable), needs, volatile_log=args.volatile_log)
+    if host.dry_run:
+        for file in files:
+            print(f"write: {host.at(file.path)}", *(f"    {line}" for line in file.content.splitlines()), sep="\n")
+    changed = {file.path for file in files if not host.dry_run and _write_unit(host, file)}
+    offline = () if host.is_running else (f"--root={host.root}",)
+    host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
+    for target, source in copies.items():
+        if host.dry_run:
+            print(f"copy: {source} to {host.at(target)}, readable by root and the group {service.GROUP}")
+        else:
+            _write_private(host, target, source.read_bytes())
+    _take_over_state(host, config.esphome.name)
+    if host.is_running:
+        host.command("systemctl", "daemon-reload")
+        if service.JOURNAL in changed:
+            host.command(*_JOURNALD)
+    host.command("systemctl", *offline, "enable", service.NAME)
+    if host.is_running:
+        host.command("systemctl", "restart", service.NAME)
+    if not host.dry_run:
+        _say_installed(host, args.file)
+
+
+def _write_unit(host: _Host, file: UnitFile) -> bool:
+    return host.write(file.path, file.content.encode(), _PUBLIC)
+
+
+def _copies(host: _Host, file: Path, config: ProxyConfig, *, replace: bool) -> dict[Path, Path]:
+    """Return which file of /etc becomes a copy of which; the one in /etc itself is none."""
+    if host.at(service.CONFIG).exists() and file.resolve() == host.at(service.CONFIG).resolve():
+        return {}
+    copies = {service.CONFIG: file}
+    if config.secret_paths:
+        copies[service.CONFIG_FOLDER / SECRETS_FILE] = file.parent / SECRETS_FILE
+    for target, source in copies.items():
+        there = host.at(target)
+        if not replace and there.exists() and there.read_bytes() != source.read_bytes():
+            raise _RefusedError(
+                os.EX_CANTCREAT,
+                f"{there} is there already, and differs from {source}: keep it, by naming {service.CONFIG} instead, "
+                "or have it replaced, with --replace",
+            )
+    return copies
+
+
+def _write_private(host: _Host, path: Path, data: bytes) -> None:
+    """Write what root and the service may read."""
+    group = _group(host)
+    folder = host.at(service.CONFIG_FOLDER)
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    os.chown(folder, -1, group)
+    host.write(path, data, _PRIVATE, group)
+
+
+def _group(host: _Host) -> int:
+    """Return the number of the service's group, as the machine that it is installed on has it."""
+    for line in host.at(Path("/etc/group")).read_text().splitlines():
+        name, _, number, *_ = [*line.split(":"), "", ""]
+        if name == service.GROUP:
+            return int(number)
+    raise _RefusedError(os.EX_SOFTWARE, f"systemd-sysusers has made no group {service.GROUP}")
+
+
+def _take_over_state(host: _Host, name: str) -> None:
+    """Let the service go on with the key, the identity and the units of a proxy that the user has run before."""
+    if not host.is_running or host.at(service.PRIVATE_STATE).exists():
+        return
+    user = os.environ.get("SUDO_UID", str(os.geteuid()))
+    try:
+        before = folder_in_home(Path(pwd.getpwuid(int(user)).pw_dir), name)
+    except (KeyError, ValueError):
+        return
+    documents = [path for path in sorted(before.glob("*.json")) if path.is_file() and not path.is_symlink()]
+    if not documents:
+        return
+    if host.dry_run:
+        print(f"copy: the key and what was learned, from {before} to {service.PRIVATE_STATE}")
+        return
+    service.PRIVATE_STATE.parent.mkdir(mode=0o700, exist_ok=True)
+    service.PRIVATE_STATE.mkdir(mode=0o700)
+    for path in documents:
+        host.write(service.PRIVATE_STATE / path.name, path.read_bytes(), 0o600)
+
+
+def _say_installed(host: _Host, file: Path) -> None:
+    if host.at(service.CONFIG).resolve() != file.resolve():
+        print(f"The service has a configuration of its own, a copy of {file}: {service.CONFIG}.")
+    print(f"To change it:     sudo nano {service.CONFIG}, then sudo systemctl reload {service.NAME}")
+    print(f"How it does:      systemctl status {service.NAME}")
+    print(f"What it has said: journalctl -u {service.NAME} -f")
+
+
+def _uninstall(host: _Host, *, purge: bool) -> None:
+    if host.is_running and host.at(service.UNIT).exists():
+        host.command("systemctl", "disable", "--now", service.NAME)
+    elif host.at(service.UNIT).exists():
+        host.command("systemctl", f"--root={host.root}", "disable", service.NAME)
+    removed = [path for path in service.WRITTEN if host.remove(path)]
+    if host.is_running and removed:
+        host.command("systemctl", "daemon-reload")
+        if service.JOURNAL in removed:
+            host.command(*_JOURNALD)
+    if purge:
+        _purge(host)
+    if host.dry_run:
+        return
+    print("The service is removed." if removed else "There was no service.")
+    kept = [place for place in (service.CONFIG_FOLDER, service.PRIVATE_STATE) if host.at(place).exists()]
+    if kept:
+        print(f"Its configuration and its key stay, in {' and '.join(map(str, kept))}: --purge removes them as well.")
+
+
+def _purge(host: _Host) -> None:
+    for folder in (service.CONFIG_FOLDER, service.PRIVATE_STATE):
+        place = host.at(folder)
+        if place.exists() and host.dry_run:
+            print(f"remove: {place}")
+        elif place.exists():
+            shutil.rmtree(place)
+    link = host.at(service.STATE)
+    if link.is_symlink() and not host.dry_run:
+        link.unlink()
+    if host.is_running:
+        with suppress(KeyError):
+            grp.getgrnam(service.GROUP)
+            host.command("groupdel", service.GROUP)
