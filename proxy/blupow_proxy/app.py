@@ -162,7 +162,7 @@ class Proxy:
         if self.config.zeroconf.enabled:
             parts.append(("The announcement", self._announce))
         if self._safe_mode is not None:
-            return [*parts, ("Safe mode", self._stay_in_safe_mode)]
+            return [("Safe mode", self._stay_in_safe_mode), *parts]
         parts.append(("Bluetooth", self._watch_adapter))
         return parts + [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
 
@@ -377,6 +377,6 @@ def _area_id(name: str) -> str:
 def _host_model() -> str:
     """Return what this host is, such as "Raspberry Pi 4 Model B Rev 1.5"."""
     try:
-        return Path("/proc/device-tree/model").read_text("ascii").strip("\0 \n")
+        return Path("/sys/firmware/devicetree/base/model").read_text("ascii").strip("\0 \n")
     except (OSError, UnicodeDecodeError):
         return f"{platform.system()} {platform.machine()}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from blupow_proxy import __version__
-from blupow_proxy.commands import config, decode, demo, pair, run, scan, service, version, watch
+from blupow_proxy.commands import config, decode, demo, doctor, pair, run, scan, service, version, watch
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (run, demo, scan, watch, config, pair, service, decode, version):
+    for command in (run, demo, scan, watch, config, pair, service, doctor, decode, version):
         command.add_parser(subparsers)
     return parser
 

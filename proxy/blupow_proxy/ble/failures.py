@@ -34,11 +34,12 @@ ENDED: Final = "the device ended the connection"
 HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
 RESTARTED: Final = "Bluetooth was started anew"
 OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
+BLOCKED: Final = "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)"
 NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
 _DENIED: Final = "no permission to use Bluetooth: add this user to the group bluetooth"
 _DBUS_ERRORS: Final = {
     "org.bluez.Error.NotReady": OFF,
-    "org.bluez.Error.Blocked": "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)",
+    "org.bluez.Error.Blocked": BLOCKED,
     "org.freedesktop.DBus.Error.ServiceUnknown": NO_SERVICE,
     "org.freedesktop.DBus.Error.NameHasNoOwner": NO_SERVICE,
     "org.freedesktop.DBus.Error.AccessDenied": _DENIED,

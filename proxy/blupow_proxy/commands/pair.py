@@ -8,7 +8,8 @@ from typing import Final
 
 from blupow_config import ConfigErrors, ProxyConfig, load_config
 from blupow_proxy.errors import ProxyError
-from blupow_proxy.storage import Storage, default_folder
+from blupow_proxy.host.service import state_folder
+from blupow_proxy.storage import Storage
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(errors, file=sys.stderr)
         return os.EX_CONFIG
     try:
-        storage = Storage(args.state_dir or default_folder(config.esphome.name))
+        storage = Storage(args.state_dir or state_folder(args.file, config.esphome.name))
     except ProxyError as error:
         return _complain(str(error), os.EX_CONFIG)
     code = _precluded(config, args.file) or _unreachable(storage)
@@ -82,14 +83,16 @@ def _unreachable(storage: Storage) -> int:
     except OSError:
         return _complain(
             f"no proxy has run with its state in {storage.folder}: start it first, "
-            "or name its folder with --state-dir (a systemd service has one of its own, in /var/lib)",
+            "or name its folder with --state-dir (the service's configuration, in /etc, needs none)",
             os.EX_UNAVAILABLE,
         )
     return os.EX_OK
 
 
 def _not_ours(storage: Storage) -> int:
-    return _complain(f"can't write to {storage.folder}: run it as the user that the proxy runs as", os.EX_NOPERM)
+    return _complain(
+        f"can't write to {storage.folder}: run it as the user that the proxy runs as, or with sudo", os.EX_NOPERM
+    )
 
 
 def _complain(message: str, code: int) -> int:

@@ -4,16 +4,14 @@ import argparse
 import json
 import os
 import platform
-import shutil
-import subprocess
 from typing import Final
 
 from blupow_proxy import __version__
+from blupow_proxy.commands.doctor.bluetooth import bluez_version
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _PACKAGES: Final = ("bleak", "aioesphomeapi", "zeroconf")
-_BLUEZ_S: Final = 2.0  # it only prints its version, but may wait for a stuck bus
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -30,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         "Python": platform.python_version(),
         **{package: _version(package) for package in _PACKAGES},
         "platform": platform.platform(),
-        "BlueZ": _bluez(),
+        "BlueZ": bluez_version(),
     }
     if args.json:
         print(json.dumps(versions))
@@ -47,18 +45,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _bluez() -> str | None:
-    """Return the version of BlueZ; None where there is none."""
-    command = shutil.which("bluetoothctl")
-    if command is None:
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            [command, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_BLUEZ_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    words = done.stdout.decode(errors="replace").split()
-    return words[-1] if words else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from blupow_proxy.storage import default_folder
+
 NAME: Final = "blupow-proxy"
 GROUP: Final = "blupow"
 CONFIG_FOLDER: Final = Path("/etc/blupow")
@@ -69,6 +71,11 @@ def hidden(paths: Iterable[Path]) -> list[Path]:
         if any(path.is_relative_to(place) for place in _HIDDEN) and not any(path.is_relative_to(one) for one in found):
             found.append(path)
     return found
+
+
+def state_folder(file: Path, name: str) -> Path:
+    """Return where a proxy of this name that runs with ``file`` keeps its state; ProxyError when nowhere."""
+    return STATE if file.resolve() == CONFIG else default_folder(name)
 
 
 def _quoted(path: Path, *, colons: bool = False) -> str:

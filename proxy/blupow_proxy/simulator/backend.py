@@ -21,6 +21,7 @@ from bumble.hci import Address
 if TYPE_CHECKING:
     from .radio import VirtualRadio
 
+_GIVE_UP_S = 1.0  # an emulated peripheral is connected within milliseconds, or not at all
 _MTU = 251  # what phones and BlueZ agree on with these devices
 _NAMES: dict[Characteristic.Properties, CharacteristicPropertyName] = {
     Characteristic.Properties.READ: "read",
@@ -113,16 +114,25 @@ class VirtualClient(BaseBleakClient):
     async def connect(self, pair: bool, **_: Any) -> None:  # noqa: ARG002 - nothing here pairs
         """Connect and discover services."""
         async with self.connecting:
+            central = self.radio.central
+            connecting = asyncio.ensure_future(central.connect_le(Address(self.address), timeout=self._timeout))
             try:
-                connection = await self.radio.central.connect_le(Address(self.address), timeout=self._timeout)
+                connection = await asyncio.shield(connecting)
             except (BumbleTimeoutError, ProtocolError) as error:
                 raise BleakDeviceNotFoundError(self.address, f"no answer from {self.address}") from error
+            except asyncio.CancelledError:
+                await _give_up(connecting)
+                raise
         self._connection = connection
         self._leaving = False
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
-        self._peer = Peer(connection)
-        await self._peer.request_mtu(_MTU)
-        await self._peer.discover_all()  # type: ignore[no-untyped-call]
+        try:
+            self._peer = Peer(connection)
+            await self._peer.request_mtu(_MTU)
+            await self._peer.discover_all()  # type: ignore[no-untyped-call]
+        except asyncio.CancelledError:
+            await self.disconnect()  # as bleak's own backends do
+            raise
         self.services = self._collect(self._peer)
 
     async def disconnect(self) -> None:
@@ -189,6 +199,15 @@ class VirtualClient(BaseBleakClient):
                     )
                 )
         return collection
+
+
+async def _give_up(connecting: asyncio.Future[Connection]) -> None:
+    """End a connection that nobody wants any more, which the emulated controller makes all the same."""
+    await asyncio.wait([connecting], timeout=_GIVE_UP_S)
+    if not connecting.done():
+        connecting.cancel()
+    elif connecting.exception() is None:
+        await connecting.result().disconnect()
 
 
 def _uuid(uuid: Any) -> str:
