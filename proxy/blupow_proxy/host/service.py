@@ -79,7 +79,8 @@ def state_folder(file: Path, name: str) -> Path:
 
 
 def _quoted(path: Path, *, colons: bool = False) -> str:
-    """Return ``path`` for a unit file, in which %, $, quotes and spaces mean something."""
-    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    text = text.replace(":", "\\:") if colons else text.replace("$", "$$")
-    return f'"{text}"' if any(character in text for character in " \"\\';") else text
+    """Return ``path`` for a unit file, in which %, spaces and, in some places, colons mean something."""
+    text = str(path).replace("%", "%%")
+    if colons:
+        text = text.replace(":", "\\:")
+    return f'"{text}"' if " " in text else text

@@ -1,0 +1,97 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blupow_proxy.host import service
+
+ROOT = Path(__file__).parents[3]
+MOST_EXPOSURE = 17  # tenths; 12 when it was written
+
+
+@pytest.fixture
+def analyze() -> str:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        if os.environ.get("CI"):
+            pytest.fail("systemd-analyze is missing")
+        pytest.skip("systemd-analyze is missing")
+    return tool
+
+
+def unit(folder: Path, python: str = sys.executable, needs: tuple[Path, ...] = ()) -> Path:
+    path = folder / "blupow-proxy.service"
+    (content,) = [
+        file.content
+        for file in service.unit_files(Path(python), needs, volatile_log=True)
+        if file.path.name == path.name
+    ]
+    path.write_text(content)
+    return path
+
+
+def test_little_is_exposed(tmp_path: Path, analyze: str) -> None:
+    file = unit(tmp_path, needs=(Path("/home/pi/blupow"),))
+    command = [analyze, "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_systemd_understands_it(tmp_path: Path, analyze: str) -> None:
+    """Also where the paths hold what means something in a unit file."""
+    odd = tmp_path / "50 %n of $HOME: here"
+    odd.mkdir()
+    (odd / "python").symlink_to(sys.executable)
+    file = unit(tmp_path, str(odd / "python"), (Path("/home/pi/50 %n: a folder"),))
+    done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
+    ours = [line for line in (done.stdout + done.stderr).splitlines() if "blupow-proxy" in line]
+    assert not ours
+    file.write_text(file.read_text().replace("ExecStart=", "ExecStart=/missing"))
+    done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
+    assert "/missing" in done.stdout + done.stderr, "it would say so"
+
+
+def test_what_the_service_would_not_see() -> None:
+    paths = map(Path, ["/usr", "/home/pi/blupow/.venv", "/home/pi/blupow", "/home/pi/.local/share/uv", "/homes/x"])
+    assert service.hidden(paths) == [Path("/home/pi/.local/share/uv"), Path("/home/pi/blupow")]
+
+
+def test_this_installation_runs_with_what_it_says_it_needs() -> None:
+    import blupow_config  # noqa: PLC0415
+    import blupow_proxy  # noqa: PLC0415
+
+    packages = [Path(package.__file__).parent for package in (blupow_proxy, blupow_config)]
+    needs = service.needed_by_this_program(packages)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file is not None and module.__name__.startswith(("blupow", "bleak", "asyncio", "zeroconf")):
+            assert any(Path(file).is_relative_to(path) for path in needs), file
+    interpreter = Path(sys.executable).resolve()
+    assert any(interpreter.is_relative_to(path) for path in needs)
+
+
+def test_every_template_is_written_somewhere() -> None:
+    files = service.unit_files(Path("/usr/bin/python3"), [], volatile_log=True)
+    assert {file.content for file in files if file.path != service.UNIT} == {
+        path.read_text() for path in (ROOT / "firmware_config" / "pi").iterdir() if path.suffix == ".conf"
+    }
+    assert {file.path for file in files} == set(service.WRITTEN)
+
+
+def test_the_templates_are_in_the_wheel(tmp_path: Path) -> None:
+    uv = shutil.which("uv", path=f"{os.environ['PATH']}:{ROOT / '.cache' / 'uv' / 'bin'}")
+    if uv is None:
+        pytest.skip("uv is missing")
+    command = [uv, "build", "--wheel", "--offline", "--quiet", "--out-dir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "network was disabled" in done.stderr:
+        pytest.skip("the build's own requirements are not at hand")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "unpacked"
+    shutil.unpack_archive(wheel, target, "zip")
+    for template in (ROOT / "firmware_config" / "pi").iterdir():
+        assert (target / "blupow_proxy" / "host" / "pi" / template.name).read_text() == template.read_text()
