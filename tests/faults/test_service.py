@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import os
 import random
 import signal
 import socket
@@ -179,10 +180,10 @@ async def test_told_to_end_at_any_moment(
     measured("clients not told", endings.untold_clients, 0, "")
 
 
-def catches_signals(pid: int) -> bool:
-    """Whether the program's own code runs already: the interpreter's start is not ours."""
+def catches(pid: int, number: int) -> bool:
+    """Whether the program's own code handles a signal already: the interpreter's start is not ours."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")]
-    return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.fault("S4")
@@ -197,7 +198,7 @@ def test_signals_to_real_processes(tmp_path: Path, measured: Measured) -> None:
         file = configuration(folder, free_port(), ROVER)
         arguments = ("none", "run", str(file), "--state-dir", str(folder / "s"))
         with service(folder, *arguments, program=SIMULATED) as proxy:
-            while not catches_signals(proxy.process.pid):
+            while not catches(proxy.process.pid, signal.SIGTERM):
                 time.sleep(0.005)
             time.sleep(after_s)
             code, took_s, said = proxy.end((signal.SIGTERM, signal.SIGINT)[number % 2])
@@ -340,3 +341,50 @@ async def test_a_crash_loop_ends_in_safe_mode(tmp_path: Path, measured: Measured
     assert code == 0
     assert said.count("safe mode after") == 1, "once in the log"
     assert not (tmp_path / "s" / "boots.json").exists()
+
+
+def test_a_reload_takes_a_right_configuration_and_no_other(tmp_path: Path) -> None:
+    file = configuration(tmp_path, free_port())
+    with service(tmp_path, "run", str(file), "--state-dir", str(tmp_path / "s")) as proxy:
+        proxy.hear("STATUS=no units to read")
+        pid = proxy.process.pid
+
+        def change(text: str) -> None:
+            file.write_text(text)
+            proxy.told.clear()
+            proxy.process.send_signal(signal.SIGHUP)
+
+        right = file.read_text()
+        change(right + "renogy: 7\n")
+        status = proxy.hear("STATUS=")
+        assert status.startswith(
+            f"STATUS=not reloaded, the configuration before is in use: {file}:4:9: renogy: expected"
+        )
+        change(right)
+        assert proxy.hear("STATUS=") == "STATUS=no units to read"
+        proxy.listen(WATCHDOG_S)
+        assert not any("RELOADING" in message for _, message in proxy.told), "nothing has changed"
+        change(right + ROVER)
+        assert proxy.hear("RELOADING=1").startswith("RELOADING=1\nMONOTONIC_USEC=")
+        proxy.hear("READY=1")
+        assert proxy.hear("STATUS=").startswith("STATUS=0 of 1 units connected; Rover: ")
+        assert proxy.process.pid == pid
+        code, _, said = proxy.end()
+    assert code == 0
+    assert "Not reloaded: " in said
+    assert "has not changed" in said
+    assert "has changed: starting anew with it" in said
+
+
+def test_who_closes_the_terminal_ends_the_proxy(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    file = configuration(tmp_path, free_port())
+    command = [*PROGRAM, "run", str(file), "--state-dir", str(tmp_path / "s")]
+    with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, text=True) as process:
+        while not catches(process.pid, signal.SIGHUP):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=END_S) == 0
+    os.close(ours)
+    os.close(theirs)

@@ -334,6 +334,62 @@ async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:
             assert await serving is Outcome.RESTART
 
 
+async def test_safe_mode_lists_the_units_and_touches_no_bluetooth(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        before, _ = await client.list_entities_services()
+        await client.disconnect()
+    async with VirtualRadio(demo_units()) as radio:
+        around = Surroundings(
+            storage=Storage(tmp_path), adapter=radio.adapter, host="127.0.0.1", safe_mode="not used: safe mode"
+        )
+        proxy = Proxy(config(), around)
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve())
+        client = await Running(proxy, radio).client()
+        after, actions = await client.list_entities_services()
+        assert {(e.device_id, e.key) for e in after} == {(e.device_id, e.key) for e in before}
+        status, adapter = named(after, "Bluetooth adapter status"), named(after, "Bluetooth adapter")
+        rover = named(after, "Link status", (await client.device_info()).devices[0].device_id)
+
+        def told(states: dict) -> bool:
+            return (
+                getattr(states.get((TextSensorState, 0, status.key)), "state", "") == "not used: safe mode"
+                and getattr(states.get((BinarySensorState, 0, adapter.key)), "state", False)
+                and getattr(states.get((TextSensorState, rover.device_id, rover.key)), "state", "")
+                == "Bluetooth is not used: safe mode"
+            )
+
+        await states_until(client, told)
+        assert not radio.central.connections
+        for action, arguments in zip(actions, ({}, {"unit": "Rover"}), strict=True):
+            answer = await client.execute_service(action, arguments, return_response=True)
+            assert not answer.success
+            assert answer.error_message == "Bluetooth is not used: safe mode"
+        client.button_command(named(after, "Restart").key)
+        async with asyncio.timeout(5):
+            assert await serving is Outcome.RESTART
+
+
+async def test_safe_mode_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blupow_proxy.app.SAFE_MODE_S", 0.2)
+    proxy = Proxy(config(), Surroundings(storage=Storage(tmp_path), host="127.0.0.1", safe_mode="not used"))
+    async with asyncio.timeout(5):
+        assert await proxy.serve() is Outcome.SAFE_MODE_OVER
+
+
+async def test_who_is_told_to_end_does_not_start_again(tmp_path: Path) -> None:
+    for orders in ((Outcome.STOPPED, Outcome.RESTART), (Outcome.RESTART, Outcome.STOPPED)):
+        proxy = Proxy(config(renogy=()), Surroundings(storage=Storage(tmp_path), host="127.0.0.1"))
+        for order in orders:
+            proxy.stop(order)
+        assert await proxy.serve() is Outcome.STOPPED
+
+
 async def test_a_part_that_breaks_down_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

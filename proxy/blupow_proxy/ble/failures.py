@@ -36,6 +36,7 @@ RESTARTED: Final = "Bluetooth was started anew"
 OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
 BLOCKED: Final = "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)"
 NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
+DBUS_AWAY: Final = "the system's message bus (D-Bus) does not answer: is it running?"
 _DENIED: Final = "no permission to use Bluetooth: add this user to the group bluetooth"
 _DBUS_ERRORS: Final = {
     "org.bluez.Error.NotReady": OFF,
@@ -95,7 +96,7 @@ def _of_adapter(error: Exception) -> str | None:
         case PermissionError():
             return _DENIED
         case FileNotFoundError() | ConnectionRefusedError():
-            return "the system's message bus (D-Bus) does not answer: is it running?"
+            return DBUS_AWAY
         case BleakError() if str(error).startswith("adapter '"):
             return f"the Bluetooth {error}: is it plugged in (bluetoothctl list)?"
         case _:

@@ -129,7 +129,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run_install(args: argparse.Namespace) -> int:
-    """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or Bluetooth, 73 another configuration."""
+    """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or BlueZ, 73 another one is there."""
     try:
         config = load_config(args.file)
     except ConfigErrors as errors:
@@ -143,6 +143,9 @@ def run_install(args: argparse.Namespace) -> int:
     except _RefusedError as error:
         print(f"blupow-proxy install-service: {error}", file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"blupow-proxy install-service: {error.filename}: {error.strerror}", file=sys.stderr)
+        return os.EX_IOERR
     return os.EX_OK
 
 
@@ -155,11 +158,14 @@ def run_uninstall(args: argparse.Namespace) -> int:
     except _RefusedError as error:
         print(f"blupow-proxy uninstall-service: {error}", file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"blupow-proxy uninstall-service: {error.filename}: {error.strerror}", file=sys.stderr)
+        return os.EX_IOERR
     return os.EX_OK
 
 
 def _require_root(host: _Host, what: str) -> None:
-    if os.geteuid() != 0 and not host.dry_run and host.is_running:
+    if os.geteuid() != 0 and not host.dry_run:
         program = Path(sys.argv[0]).absolute()
         how = shlex.quote(str(program)) if program.name == "blupow-proxy" else f"{sys.executable} -m blupow_proxy"
         raise _RefusedError(os.EX_NOPERM, f"only root may do that: sudo {how} {what}")
@@ -269,8 +275,9 @@ def _take_over_state(host: _Host, name: str) -> None:
     if host.dry_run:
         print(f"copy: the key and what was learned, from {before} to {service.PRIVATE_STATE}")
         return
-    service.PRIVATE_STATE.parent.mkdir(mode=0o700, exist_ok=True)
-    service.PRIVATE_STATE.mkdir(mode=0o700)
+    state = host.at(service.PRIVATE_STATE)
+    state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state.mkdir(mode=0o700)
     for path in documents:
         host.write(service.PRIVATE_STATE / path.name, path.read_bytes(), 0o600)
 

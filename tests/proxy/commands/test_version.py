@@ -10,6 +10,7 @@ import pytest
 from blupow_proxy import __version__
 from blupow_proxy.cli import build_parser
 from blupow_proxy.commands import version
+from blupow_proxy.commands.doctor import bluetooth
 
 
 def run(*arguments: str) -> int:
@@ -52,7 +53,7 @@ def test_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_bluez_that_does_not_tell(
     path: Path, body: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(version, "_BLUEZ_S", 0.2)
+    monkeypatch.setattr(bluetooth, "_TOOL_S", 0.2)
     bluetoothctl(path, body)
     assert run() == 0
     assert "not found" in capsys.readouterr().out

@@ -166,6 +166,7 @@ class Bench:
         self.units = [Unit(spec, profile) for spec in specs]
         self.unit = self.units[0]
         self.adapter: list[object] = []
+        self.stuck = False  # on purpose
         self.poller = Poller(self.air.open, self.units, on_adapter=self.adapter.append)
 
     async def __aenter__(self) -> Self:
@@ -184,6 +185,7 @@ class Bench:
         for _ in range(steps):
             await asyncio.sleep(seconds / steps)
             assert not self.task.done(), self.task.exception()
+            assert self.stuck or not self.poller.progress.is_late, "whatever happens, a reader gets on"
             for unit in self.units:
                 unit.expire(loop.time())
 
