@@ -181,6 +181,8 @@ def _require_room(host: _Host, config: ProxyConfig) -> None:
         grp.getgrnam("bluetooth")
     except KeyError:
         raise _RefusedError(os.EX_UNAVAILABLE, "BlueZ is not installed: sudo apt install bluez") from None
+    if not service.knows_dynamic_users(host.at(service.NSSWITCH)):
+        raise _RefusedError(os.EX_UNAVAILABLE, service.NO_NAMES)
     if host.at(service.UNIT).exists():
         return  # who listens is it
     with socket.socket() as probe:

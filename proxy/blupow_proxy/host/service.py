@@ -22,6 +22,11 @@ UNIT: Final = _SYSTEM / f"{NAME}.service"
 BLUETOOTH: Final = _SYSTEM / "bluetooth.service.d" / f"{NAME}.conf"
 JOURNAL: Final = Path("/etc/systemd/journald.conf.d") / f"{NAME}.conf"
 SYSUSERS: Final = Path("/etc/sysusers.d") / f"{GROUP}.conf"
+NSSWITCH: Final = Path("/etc/nsswitch.conf")
+NO_NAMES: Final = (
+    "D-Bus would not know the service's user, which exists while it runs, and keep it from Bluetooth: "
+    "sudo apt install libnss-systemd"
+)
 WRITTEN: Final = (UNIT, BLUETOOTH, JOURNAL, SYSUSERS)
 
 _PROGRAM: Final = "/usr/bin/blupow-proxy run"  # in the template, with the configuration behind it
@@ -71,6 +76,15 @@ def hidden(paths: Iterable[Path]) -> list[Path]:
         if any(path.is_relative_to(place) for place in _HIDDEN) and not any(path.is_relative_to(one) for one in found):
             found.append(path)
     return found
+
+
+def knows_dynamic_users(nsswitch: Path = NSSWITCH) -> bool:
+    """Return whether programs find the users that systemd makes up: D-Bus turns others away."""
+    try:
+        lines = nsswitch.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(line.startswith("passwd:") and "systemd" in line.split() for line in lines)
 
 
 def state_folder(file: Path, name: str) -> Path:

@@ -178,6 +178,7 @@ class Host:
         monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=7))
         monkeypatch.setattr(pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_dir=str(folder / "home")))
         shed.at(Path("/etc/group")).write_text("blupow:x:990:\n")
+        shed.at(installed.NSSWITCH).write_text("passwd: files systemd\n")
 
     def take_calls(self) -> list[str]:
         calls = self.calls.read_text().splitlines() if self.calls.exists() else []
@@ -251,6 +252,13 @@ def test_no_bluez(shed: Shed, host: Host, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(grp, "getgrnam", missing)
     assert shed.install() == 69
     assert "sudo apt install bluez" in capsys.readouterr().err
+
+
+def test_no_names_for_dynamic_users(shed: Shed, host: Host, capsys: Capture) -> None:
+    shed.at(installed.NSSWITCH).write_text("passwd: files\n")
+    assert shed.install() == 69
+    assert "sudo apt install libnss-systemd" in capsys.readouterr().err
+    assert not host.take_calls()
 
 
 def test_no_systemd(shed: Shed, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
