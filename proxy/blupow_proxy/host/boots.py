@@ -14,6 +14,8 @@ CRASHES: Final = 5  # half of ESPHome's: with systemd's 2 s between them, data i
 # every 10 minutes costs no more than a few seconds of its own service.
 SAFE_MODE_S: Final = 600.0
 
+ERROR_CHARACTERS: Final = 80  # of an error's text: Home Assistant shows no state of more than 255
+
 _BOOTS: Final = "boots"
 _WITHOUT_A_WORD: Final = "it was killed, by the watchdog or for want of memory, or it lost power"
 
@@ -76,4 +78,5 @@ def _sentence(error: BaseException) -> str:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
-    return f"{' '.join(traceback.format_exception_only(error)[-1].split())}{where}"
+    what = " ".join(traceback.format_exception_only(error)[-1].split())
+    return what[:ERROR_CHARACTERS] + where

@@ -36,6 +36,13 @@ def test_five_crashes_in_a_row_lead_to_safe_mode(tmp_path: Path) -> None:
     assert "Press Restart" in reason
 
 
+def test_a_long_story_fits_a_state_of_home_assistant(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    for _ in range(CRASHES):
+        crash(storage, BurntOutError("fuse " * 1000))
+    assert len(f"Bluetooth is {Boots(storage).safe_mode}") <= 245
+
+
 def test_of_several_failures_the_first_is_told(tmp_path: Path) -> None:
     group = ExceptionGroup("several", [ExceptionGroup("inner", [BurntOutError("fuse")]), ValueError("other")])
     assert "BurntOutError: fuse" in crash(Storage(tmp_path), group)

@@ -73,6 +73,12 @@ def test_this_installation_runs_with_what_it_says_it_needs() -> None:
     assert any(interpreter.is_relative_to(path) for path in needs)
 
 
+def test_where_the_state_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert service.state_folder(Path("/etc/../etc/blupow/proxy.yaml"), "shed") == service.STATE
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    assert service.state_folder(tmp_path / "proxy.yaml", "shed") == tmp_path
+
+
 def test_every_template_is_written_somewhere() -> None:
     files = service.unit_files(Path("/usr/bin/python3"), [], volatile_log=True)
     assert {file.content for file in files if file.path != service.UNIT} == {
