@@ -93,14 +93,13 @@ class Watcher:
     def linked(self) -> set[str]:
         """The units whose link is up, and of which more is listed than that."""
         links = {unit for (unit, object_id), value in self.values.items() if object_id == "link" and value.value}
-        return links & {unit for unit, object_id in self.values if object_id.endswith("battery_voltage")}
+        return links & {unit for unit, object_id in self.values if _is_voltage(object_id)}
 
     @property
     def shown(self) -> set[str]:
-        """The units of which some measurement is shown."""
-        return {
-            unit for (unit, _), value in self.values.items() if _is_measured(value.info) and value.value is not None
-        }
+        """The units whose battery voltage is shown: all have one, and it is read in every cycle."""
+        voltages = {unit: value for (unit, object_id), value in self.values.items() if _is_voltage(object_id)}
+        return {unit for unit, value in voltages.items() if value.value is not None}
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str = "") -> float:
         """Return the seconds that it took for a condition to come true; TimeoutError."""
@@ -177,6 +176,10 @@ class Watcher:
                 self._read_s[unit] = time.monotonic()
 
         client.subscribe_states(take)
+
+
+def _is_voltage(object_id: str) -> bool:
+    return object_id in ("battery_voltage", "house_battery_voltage")
 
 
 def _is_measured(info: EntityInfo) -> bool:

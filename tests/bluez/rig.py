@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import pytest
 from machine import GUEST, Machine, NoRigError, bluetoothd
@@ -106,7 +106,6 @@ async def run_inside(folder: Path, *program: object, virtual_time: bool) -> int:
     """
     bluetoothd()
     linux = kernel()
-    folder.mkdir(parents=True, exist_ok=True)
     warp = ("time-travel",) if virtual_time else ()
     words = [str(word) for word in program]
     (folder / "main.args").write_text("\n".join(words))

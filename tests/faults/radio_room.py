@@ -19,7 +19,7 @@ UNITS: Final = {
     "Shunt": "4C:E1:74:00:00:05",
 }
 ADAPTER: Final = "B8:27:EB:00:00:01"
-SPEED: Final = 60.0  # of the simulated world: each reading differs from the last
+SPEED: Final = 10.0  # of the simulated world: each reading differs from the last, and it stays day
 SETTLED_S: Final = 60.0
 
 

@@ -183,7 +183,7 @@ async def test_nothing_comes_over_a_link(room: RadioRoom, measured) -> None:
         measured("given up", time.monotonic() - start, 45.0)
     finally:
         await room.rig.room("unit", address=UNITS["Rover"], notifies=True)
-    measured("data", await room.watcher.until_read(["Rover"], 60.0), 15.0)
+    measured("data after", await room.watcher.until_read(["Rover"], 90.0), 60.0)
 
 
 @pytest.mark.fault("R13")
@@ -205,7 +205,6 @@ async def test_the_phone_app_holds_a_unit(room: RadioRoom, measured) -> None:
     finally:
         await room.rig.room("hold", address=UNITS["Charger"], held=False)
     measured("data", await room.watcher.until_read(["Charger"], 90.0), 60.0)
-    measured("other links lost", len(room.warnings()) - 1, 0, "")
 
 
 @pytest.mark.fault("R8")

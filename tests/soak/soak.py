@@ -1,102 +1,79 @@
-"""Runs the proxy with one unit of each family at 500 ms and one client, and watches what it holds."""
+"""Runs the proxy on a real bluetoothd, with five units, a client and a fault every so often; prints a table.
+
+In virtual time a day takes about two hours: whoever idles does not wait.
+"""
 
 import argparse
 import asyncio
-import gc
+import json
 import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from statistics import linear_regression
+from typing import Any
 
-from aioesphomeapi import APIClient
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "bluez"))
 
-from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
-from blupow_proxy.app import Proxy, Surroundings
-from blupow_proxy.simulator import VirtualRadio, demo_units
-from blupow_proxy.storage import Storage
+from rig import NoRigError, run_inside  # noqa: E402
 
-WARM_UP_S = 120.0  # caches and allocators fill
-SAMPLE_S = 5.0
-MIB = 1 << 20
-SLOPE_LIMIT = 1.0  # MiB per hour
-KEY = bytes(range(1, 33))
+AVAILABLE = 0.995
+SLOPE_MIB_H = 1.0  # of real time, in which allocators settle as well
+SLOPE_VIRTUAL_MIB_H = 0.1
 
 
-def rss_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1
-
-
-async def settled_tasks() -> int:
-    """The number of tasks, which a command or a timer may exceed for a moment: the least of a few looks."""
-    counts = []
-    for _ in range(20):
-        counts.append(len(asyncio.all_tasks()))
-        await asyncio.sleep(0.01)
-    return min(counts)
-
-
-async def soak(minutes: float, folder: Path) -> bool:
-    units = demo_units()
-    config = ProxyConfig(
-        esphome=EsphomeConfig(name="soak", friendly_name="Soak"),
-        api=ApiConfig(port=0, key=KEY),
-        zeroconf=ZeroconfConfig(enabled=False),
-        renogy=tuple(
-            UnitConfig(id=f"unit{number}", address=unit.address, name=f"Unit {number}", update_interval_s=0.5)
-            for number, unit in enumerate(units)
-        ),
+def report(record: dict[str, Any], hours: float, real_hours: float) -> bool:
+    """Print the table; whether all is well."""
+    print(f"{'fault':28}{'times':>6}  recovered after")
+    for name, took in sorted(record["recovery_s"].items()):
+        print(f"{name:28}{len(took):6}  {sum(took) / len(took):.1f} s, at most {max(took):.1f} s")
+    share = record["available"] / max(record["seconds"], 1)
+    first, last = record["memory"][0], record["memory"][-1]
+    slope = linear_regression(*zip(*record["memory"], strict=True)).slope * 3600
+    real_slope = slope * hours / real_hours
+    limit = SLOPE_MIB_H if real_hours >= hours else SLOPE_VIRTUAL_MIB_H
+    bad = {"wrong value": "wrong", "unforeseen": "unforeseen", "not recovered in time": "late", "left over": "leaks"}
+    print(f"{hours:g} h in {real_hours:.2f} h, {record['states']} states at the client")
+    print(f"available outside of faults: {100 * share:.3f} % (at least {100 * AVAILABLE:g} %)")
+    print(
+        f"RSS {first[1]:.1f} -> {last[1]:.1f} MiB: {slope:+.3f} MiB/h (at most {limit}), {real_slope:+.2f} of real time"
     )
-    async with VirtualRadio(units) as radio:
-        proxy = Proxy(config, Surroundings(storage=Storage(folder), adapter=radio.adapter, host="127.0.0.1"))
-        await proxy.start()
-        serving = asyncio.create_task(proxy.serve())
-        await proxy.all_listed()
-        client = APIClient(
-            "127.0.0.1", proxy.server.port, None, noise_psk="AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
-        )
-        await client.connect(login=True)
-        states = 0
-
-        def received(_: object) -> None:
-            nonlocal states
-            states += 1
-
-        await client.list_entities_services()
-        client.subscribe_states(received)
-        warm_up = min(WARM_UP_S, minutes * 60 / 3)
-        await asyncio.sleep(warm_up)
-        samples: list[tuple[float, float, int, int]] = []
-        started, cpu = time.monotonic(), time.process_time()
-        while (passed := time.monotonic() - started) < minutes * 60 - warm_up:
-            gc.collect()
-            samples.append((passed, rss_mib(), open_files(), await settled_tasks()))
-            await asyncio.sleep(SAMPLE_S)
-        load = (time.process_time() - cpu) / (time.monotonic() - started)
-        failed = sum(unit.failed_requests for unit in proxy.units)
-        await client.disconnect()
-        proxy.stop()
-        await serving
-    slope = linear_regression([s[0] for s in samples], [s[1] for s in samples]).slope * 3600
-    files, tasks = {s[2] for s in samples}, {s[3] for s in samples}
-    print(f"samples {len(samples)}, states {states}, failed requests {failed}")
-    print(f"CPU {100 * load:.1f} % of a core, the simulated units and the client included")
-    print(f"RSS {samples[0][1]:.1f} -> {samples[-1][1]:.1f} MiB, slope {slope:+.2f} MiB/h (limit {SLOPE_LIMIT})")
-    print(f"open files {sorted(files)}, tasks {sorted(tasks)}")
-    return slope < SLOPE_LIMIT and len(files) == 1 and len(tasks) == 1 and failed == 0
+    for what, key in bad.items():
+        print(f"{what}: {len(record[key])} times (at most 0)")
+        for line, times in Counter(record[key]).most_common(8):
+            print(f"  {times} times {line}")
+    return share >= AVAILABLE and not any(record[key] for key in bad.values()) and slope <= limit
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("minutes", type=float, nargs="?", default=10.0)
-    with tempfile.TemporaryDirectory(prefix="blupow-soak-") as folder:
-        good = asyncio.run(soak(parser.parse_args().minutes, Path(folder)))
+    parser.add_argument("--hours", type=float, help="of virtual time")
+    parser.add_argument("--minutes", type=float, help="of real time")
+    parser.add_argument("--every", type=float, help="seconds between faults; 600 in virtual time, 10 in real time")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="chooses the faults")
+    options = parser.parse_args()
+    if (options.hours is None) == (options.minutes is None):
+        parser.error("one of --hours and --minutes")
+    virtual = options.hours is not None
+    hours = options.hours if virtual else options.minutes / 60
+    every_s = options.every or (600.0 if virtual else 10.0)
+    program = [HERE / "inside.py", "--hours", hours, "--every", every_s, "--seed", options.seed]
+    print(f"seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="blupow-soak-", dir=os.environ.get("BLUPOW_SOAK_FOLDER")) as name:
+        folder, started = Path(name), time.monotonic()
+        try:
+            code = asyncio.run(run_inside(folder, *program, virtual_time=virtual))
+        except NoRigError as error:
+            print(f"no soak here: {error}", file=sys.stderr)
+            return 1
+        record = folder / "record.json"
+        if code or not record.exists():
+            print((folder / "main.log").read_text(errors="replace"), file=sys.stderr)
+            return 1
+        good = report(json.loads(record.read_text()), hours, (time.monotonic() - started) / 3600)
     print("passed" if good else "FAILED")
     return 0 if good else 1
 

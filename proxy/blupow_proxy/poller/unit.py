@@ -16,6 +16,7 @@ SLOW_FRESH_S: Final = 900.0  # three slow periods
 NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
 DAILY_GAP_S: Final = 600.0  # for longer without a credible total, the new one is believed: a day may have ended unseen
 UNREADABLE: Final = "answers, but with no readings that can be shown"
+PATIENCE_S: Final = 5.0  # a loss that is mended within seconds is no warning; and all may be one of the adapter
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
 
 _LOGGER = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class Unit:
     _connected_until: float = inf  # without a new live reading
     _daily: dict[str, tuple[float, float]] = field(default_factory=dict)
     _complaint: str | None = ""  # what the log says last: None while all is well, "" at the start
+    _trouble: str | None = None  # what it is about to say
+    _trouble_since: float | None = None
 
     @property
     def link_quality(self) -> int | None:
@@ -118,8 +121,10 @@ class Unit:
             self._connected_until = now + fresh_s
         if now < self._connected_until:
             if self._complaint is not None:
-                self._complaint = None
                 _LOGGER.info("%s: connected", self.spec.name)
+            elif self._trouble is not None:
+                _LOGGER.info("%s: connected again; before: %s", self.spec.name, self._trouble)
+            self._complaint = self._trouble = self._trouble_since = None
             self.connected = True
             self.status = "connected"
             self.last_reading = self.wall_clock()
@@ -144,13 +149,14 @@ class Unit:
     def down(self, status: str, *, quiet: bool = False) -> None:
         """Note that there is no link, and why; what was read is shown until it is stale. ``quiet``: others log it."""
         self.linked(None, status)
-        if status != self._complaint:
-            self._complaint = status
-            if not quiet:
-                _LOGGER.warning("%s: %s", self.spec.name, status)
+        if quiet:
+            self._complaint, self._trouble = status, None
+        elif status != self._complaint:
+            self._trouble = status
 
     def expire(self, now: float) -> None:
-        """Stop showing what is stale at ``now``."""
+        """Stop showing what is stale at ``now``; log what has been wrong for a while."""
+        self._complain(now)
         if now < self._next_expiry:
             return
         self._readings = {key: reading for key, reading in self._readings.items() if now < reading.expires_s}
@@ -158,6 +164,15 @@ class Unit:
         if self.connected and now >= self._connected_until:
             self.linked(self.rssi, UNREADABLE)
         self._show()
+
+    def _complain(self, now: float) -> None:
+        if self._trouble is None:
+            self._trouble_since = None
+        elif self._trouble_since is None:
+            self._trouble_since = now
+        elif now - self._trouble_since >= PATIENCE_S:
+            _LOGGER.warning("%s: %s", self.spec.name, self._trouble)
+            self._complaint, self._trouble = self._trouble, None
 
     def _show(self, news: Mapping[str, Value] | None = None) -> None:
         """Work out the states anew: of what is ``news``, or of all."""

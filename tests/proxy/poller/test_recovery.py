@@ -293,3 +293,20 @@ def test_an_adapter_that_is_back_is_used_without_waiting(in_virtual_time, bench,
             assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
     in_virtual_time(main())
+
+
+def test_a_loss_of_seconds_is_no_warning(in_virtual_time, bench, caplog) -> None:
+    async def main() -> None:
+        with caplog.at_level(logging.INFO, "blupow_proxy.poller"):
+            async with bench(demo_units()[CONTROLLER]) as b:
+                await b.wait(10)
+                b.air.lose()
+                await b.wait(10)
+                assert b.unit.connected
+        told = [(record.levelname, record.getMessage()) for record in caplog.records]
+        assert told == [
+            ("INFO", "One: connected"),
+            ("INFO", "One: connected again; before: the device ended the connection"),
+        ]
+
+    in_virtual_time(main())
