@@ -93,6 +93,10 @@ class Machine:
     async def start_bus(self) -> None:
         """Start D-Bus, for the first time or again."""
         await self.start("dbus", "dbus-daemon", "--system", "--nofork", "--nopidfile")
+        await self.until(self._bus_answers, "for the bus")
+
+    async def _bus_answers(self) -> bool:
+        return "org.freedesktop.DBus" in await self.run("busctl", "--system", "list", "--no-pager")
 
     async def start_bluetoothd(self) -> None:
         """Start bluetoothd, for the first time or again."""

@@ -124,12 +124,16 @@ class Watcher:
             "for readings",
         )
 
-    async def ping_s(self, timeout_s: float = 10.0) -> float:
-        """Return how long the proxy takes to answer."""
-        assert self._client is not None
+    async def ping_s(self, timeout_s: float = 10.0) -> float | None:
+        """Return how long the proxy takes to answer; None while it is listing again."""
         start = time.monotonic()
         async with asyncio.timeout(timeout_s):
-            await self._client.device_info()
+            if self._client is None:
+                return None
+            try:
+                await self._client.device_info()
+            except APIConnectionError:
+                return None
         return time.monotonic() - start
 
     async def _keep_connected(self) -> None:

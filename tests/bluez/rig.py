@@ -102,7 +102,7 @@ class Rig(Machine):
 async def run_inside(folder: Path, *program: object, virtual_time: bool) -> int:
     """Run a Python program in a guest without a network, until it ends; return how. In ``virtual_time`` no one idles.
 
-    What it prints goes to ``main.log`` of ``folder``; NoRigError.
+    What it prints goes to ``main.log`` of ``folder``, which has to be there; NoRigError.
     """
     bluetoothd()
     linux = kernel()

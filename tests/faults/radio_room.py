@@ -90,7 +90,8 @@ async def pinging(watcher: Watcher) -> AsyncIterator[list[float]]:
 
     async def ping() -> None:
         while True:
-            took.append(await watcher.ping_s())
+            if (answered := await watcher.ping_s()) is not None:
+                took.append(answered)
             await asyncio.sleep(0.1)
 
     task = asyncio.create_task(ping())

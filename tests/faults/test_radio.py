@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
 import pytest_asyncio
+from machine import GUEST
 from radio_room import ADAPTER, UNITS, RadioRoom, pinging, radio_room
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -184,6 +186,24 @@ async def test_nothing_comes_over_a_link(room: RadioRoom, measured) -> None:
     finally:
         await room.rig.room("unit", address=UNITS["Rover"], notifies=True)
     measured("data after", await room.watcher.until_read(["Rover"], 90.0), 60.0)
+
+
+@pytest.mark.fault("R12")
+async def test_another_program_holds_the_notifications(room: RadioRoom, measured) -> None:
+    device = f"dev_{UNITS['Rover'].replace(':', '_')}"
+    await room.rig.start("thief", sys.executable, GUEST / "notify_thief.py", device, 3)
+
+    async def says(text: str, times: int) -> bool:
+        return room.rig.log("thief").count(text) >= times
+
+    await room.rig.until(lambda: says("ready", 1), "for the thief")
+    await room.drop("Rover")
+    start = time.monotonic()
+    await room.rig.until(lambda: says("taken", 1), "for the theft", 30.0)
+    await room.watcher.until_read(["Rover"], 60.0)
+    measured("data", time.monotonic() - start, 30.0)
+    measured("thefts", room.rig.log("thief").count("taken"), 1, "", at_least=True)
+    await room.rig.signal("thief", signal.SIGKILL)
 
 
 @pytest.mark.fault("R13")

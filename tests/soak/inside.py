@@ -94,9 +94,10 @@ class Soak:
         parts = [asyncio.create_task(part) for part in (self._proxy.serve(), self._watch_truth(), self._be_client())]
         await self._settled(120.0)
         await asyncio.sleep(WARM_UP_S)
+        parts.append(asyncio.create_task(self._sample()))
+        await asyncio.sleep(1.0)
         baseline = await _holdings()
         started = time.monotonic()
-        parts.append(asyncio.create_task(self._sample()))
         number = 0
         while (passed := time.monotonic() - started) < duration_s:
             if passed >= number * every_s:

@@ -64,6 +64,7 @@ class Finder:
         self._on_heard = on_heard
         self._on_silence = on_silence
         self._on_refusal = on_refusal
+        self._scanner: BleakScanner | None = None
         self._listened_s = 0.0
         self._refusals = 0
         self._searches: list[_Search] = []
@@ -79,6 +80,10 @@ class Finder:
         """
         search = _Search(address.upper())
         self._searches.append(search)
+        if self._scanner is not None:
+            # BlueZ tells what this scan has heard already only anew when its signal is much stronger or weaker
+            for device, data in self._scanner.discovered_devices_and_advertisement_data.values():
+                self._tell(search, device, data)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         task = self._task
@@ -122,6 +127,7 @@ class Finder:
             async with bleak_call("adapter", "scan", START_S):
                 await scanner.start()
             started = time.monotonic()
+            self._scanner = scanner
             self._refusals = 0
             self._listening.set()
             await self._renew.wait()
@@ -129,6 +135,7 @@ class Finder:
             self._refused(error)
         finally:
             self._listening.clear()
+            self._scanner = None
             with contextlib.suppress(BleError):  # it is not used again, whether it has stopped or not
                 async with bleak_call("adapter", "end of scan", STOP_S):
                     await scanner.stop()
@@ -149,7 +156,9 @@ class Finder:
         if data.local_name or data.service_uuids or data.manufacturer_data or data.service_data:
             self._listened_s = 0.0  # some adapters, once stuck, go on with empty advertisements
             self._on_heard()
-        address = device.address.upper()
         for search in self._searches:
-            if search.address == address:
-                search.heard((device, Advertisement.of(device, data)))
+            self._tell(search, device, data)
+
+    def _tell(self, search: _Search, device: BLEDevice, data: AdvertisementData) -> None:
+        if search.address == device.address.upper():
+            search.heard((device, Advertisement.of(device, data)))

@@ -7,6 +7,7 @@ from typing import Final
 from blupow_proxy.renogy import Block, Schedule
 
 SLOW_S: Final = 300.0  # settings and totals: they change a few times a day
+RETRIES: Final = 2  # of what was answered before: a reply that got lost on the air need not cost a reading
 LEFT_OUT_S: Final = 3600.0  # a block that the device refused; a firmware update may bring it
 FAILURES: Final = 3  # refusals or silences in a row before a block is left out
 
@@ -84,7 +85,10 @@ class Plan:
         entry.failures = min(entry.failures + 1, FAILURES)
         if self._heard == entry.heard_at_first_failure:
             entry.failures = min(entry.failures, FAILURES - 1)
-        self._postpone(entry, now)
+        if entry.answered and entry.period_s is not None and entry.failures <= RETRIES:
+            entry.due_s = now
+        else:
+            self._postpone(entry, now)
 
     def _postpone(self, entry: _Entry, now: float) -> None:
         if entry.failures >= FAILURES and (entry.period_s is None or not entry.answered):

@@ -22,6 +22,8 @@ from bumble.link import LocalLink
 SUPERVISION_S = 0.42  # BlueZ's default supervision timeout
 STILLBORN_S = 0.06  # a controller reports a connection, and six intervals later that its peer never answered
 REPORTED_ONCE_S = 1.0  # how long a controller's duplicate filter remembers: small caches do no better
+ATT_OPCODE = 4  # after L2CAP's length and channel
+NOTIFICATION = 0x1B
 VHCI = "/dev/vhci"
 CREATE_PRIMARY = bytes((0xFF, 0x00))
 VENDOR_PACKET = 0xFF
@@ -35,7 +37,7 @@ class Air(LocalLink):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.latency_s = 0.0
-        self.fragment_loss = 0.0  # the share of data packets from peripherals that is lost
+        self.fragment_loss = 0.0  # the share of notifications that is lost: all else is answered, and so repeated
         self.rssi: dict[Controller, int] = {}
         self.out_of_range: set[Controller] = set()
         self._due: dict[tuple[int, int], float] = {}
@@ -70,8 +72,7 @@ class Air(LocalLink):
         peer, own_address = self._peer(sender_controller, destination_address)
         if peer is None or not self.reachable(sender_controller, peer):
             return
-        from_peripheral = not isinstance(sender_controller, AdapterController)
-        if from_peripheral and self.fragment_loss and random.random() < self.fragment_loss:  # noqa: S311
+        if data[ATT_OPCODE] == NOTIFICATION and random.random() < self.fragment_loss:  # noqa: S311
             return
 
         def deliver() -> None:

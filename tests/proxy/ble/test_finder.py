@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 import pytest
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDBusError
 
 from blupow_proxy.ble import finder
@@ -55,6 +57,7 @@ class Scanner:
 
     def __init__(self, behaviour: Any = None) -> None:
         self._behaviour = behaviour
+        self.discovered_devices_and_advertisement_data: dict[str, Any] = {}
 
     async def start(self) -> None:
         Scanner.started += 1
@@ -124,3 +127,19 @@ async def test_a_scan_that_cannot_start_is_adapter_trouble() -> None:
     subject = Finder(lambda _: Scanner(BleakDBusError("org.bluez.Error.InProgress", ["busy\n"])))  # type: ignore[arg-type,return-value]
     with pytest.raises(AdapterUnavailableError, match=r"scan failed: \[org.bluez.Error.InProgress\] busy$"):
         await subject.find(ABSENT, 1.0)
+
+
+async def test_what_a_running_scan_has_heard_is_found_at_once() -> None:
+    scanner = Scanner()
+    subject = Finder(lambda _: scanner)  # type: ignore[arg-type,return-value]
+    patient = asyncio.create_task(subject.find(ABSENT, 5.0))
+    await asyncio.sleep(0.05)
+    assert Scanner.started
+    device = BLEDevice("C4:D3:6A:00:00:01", "BT-TH-6A000001", None)
+    data = AdvertisementData("BT-TH-6A000001", {}, {}, [], None, -60, ())
+    scanner.discovered_devices_and_advertisement_data[device.address] = device, data
+    found = await subject.find(device.address, 0.0)
+    assert found is not None
+    assert found[0] is device
+    patient.cancel()
+    await asyncio.wait([patient])

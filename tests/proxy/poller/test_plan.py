@@ -128,3 +128,23 @@ def test_a_silent_startup_block_waits_its_turn() -> None:
     made.answered(LIVE, 0.0)
     made.silent(MODEL, 0.0)
     assert made.next() == (MODEL, 1.0)
+
+
+def test_a_lost_reply_is_asked_for_again_but_not_for_ever() -> None:
+    made = plan(LIVE, interval_s=10.0)
+    made.answered(LIVE, 0.0)
+    made.silent(LIVE, 13.0)
+    made.silent(LIVE, 16.0)
+    assert made.next() == (LIVE, 16.0)
+    made.answered(LIVE, 16.5)
+    assert made.next() == (LIVE, 26.0)
+
+
+def test_a_block_that_is_silent_beside_others_waits_for_its_turn() -> None:
+    made = plan(LIVE, MORE, interval_s=10.0)
+    made.answered(LIVE, 0.0)
+    made.answered(MORE, 0.0)
+    for now in (13.0, 16.0, 19.0):
+        made.silent(LIVE, now)
+        made.answered(MORE, now)
+    assert made.next()[1] >= 20.0
