@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from statistics import linear_regression
+from statistics import linear_regression, mean, stdev
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent / "bluez"))
 
 from rig import NoRigError, run_inside  # noqa: E402
 
+FAILING = 3  # one connection of three
 AVAILABLE = 0.995
 SLOPE_MIB_H = 1.0  # of real time, in which allocators settle as well
 SLOPE_VIRTUAL_MIB_H = 0.1
@@ -48,32 +49,58 @@ def report(record: dict[str, Any], hours: float, real_hours: float) -> bool:
     return share >= AVAILABLE and not any(record[key] for key in bad.values()) and slope <= limit
 
 
+def cycle(times: int, failing: int) -> bool:
+    """Connect, read and disconnect ``times``, with each ``failing``-th connection failing, and print how that went."""
+    result = run([HERE / "cycles.py", times, failing], "cycles.json", virtual=True)
+    if result is None:
+        return False
+    took, errors = result["took"], result["errors"]
+    what = f", one of {failing} connections failing" if failing else ""
+    print(f"{len(took)} of {times} cycles{what}; {len(errors)} failed attempts, {result['links']} links left")
+    print(f"  mean {mean(took):.2f} s, standard deviation {stdev(took):.2f} s, {min(took):.2f} to {max(took):.2f} s")
+    for line, number in Counter(errors).most_common(4):
+        print(f"  {number} times {line}")
+    return len(took) == times and not result["links"] and (bool(failing) or not errors)
+
+
+def run(program: list[object], result: str, *, virtual: bool) -> Any:
+    """Run a program in the guest and return what it leaves; None when it fails, which is printed."""
+    with tempfile.TemporaryDirectory(prefix="blupow-soak-", dir=os.environ.get("BLUPOW_SOAK_FOLDER")) as name:
+        folder = Path(name)
+        try:
+            code = asyncio.run(run_inside(folder, *program, virtual_time=virtual))
+        except NoRigError as error:
+            print(f"no soak here: {error}", file=sys.stderr)
+            return None
+        if code:
+            print((folder / "main.log").read_text(errors="replace"), file=sys.stderr)
+            return None
+        return json.loads((folder / result).read_text())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, help="of virtual time")
     parser.add_argument("--minutes", type=float, help="of real time")
+    parser.add_argument(
+        "--cycles", type=int, help="connect, read, disconnect so often, in virtual time, and do so twice"
+    )
     parser.add_argument("--every", type=float, help="seconds between faults; 600 in virtual time, 10 in real time")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="chooses the faults")
     options = parser.parse_args()
-    if (options.hours is None) == (options.minutes is None):
-        parser.error("one of --hours and --minutes")
+    if [options.hours, options.minutes, options.cycles].count(None) != 2:
+        parser.error("one of --hours, --minutes and --cycles")
+    if options.cycles is not None:
+        outcomes = [cycle(options.cycles, failing) for failing in (0, FAILING)]
+        return 0 if all(outcomes) else 1
     virtual = options.hours is not None
     hours = options.hours if virtual else options.minutes / 60
     every_s = options.every or (600.0 if virtual else 10.0)
     program = [HERE / "inside.py", "--hours", hours, "--every", every_s, "--seed", options.seed]
     print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="blupow-soak-", dir=os.environ.get("BLUPOW_SOAK_FOLDER")) as name:
-        folder, started = Path(name), time.monotonic()
-        try:
-            code = asyncio.run(run_inside(folder, *program, virtual_time=virtual))
-        except NoRigError as error:
-            print(f"no soak here: {error}", file=sys.stderr)
-            return 1
-        record = folder / "record.json"
-        if code or not record.exists():
-            print((folder / "main.log").read_text(errors="replace"), file=sys.stderr)
-            return 1
-        good = report(json.loads(record.read_text()), hours, (time.monotonic() - started) / 3600)
+    started = time.monotonic()
+    record = run(program, "record.json", virtual=virtual)
+    good = record is not None and report(record, hours, (time.monotonic() - started) / 3600)
     print("passed" if good else "FAILED")
     return 0 if good else 1
 

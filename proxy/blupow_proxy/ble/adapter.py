@@ -124,8 +124,8 @@ class Adapter:
 
     def _news(self, watch: Supervisor) -> None:
         self._changed.set()
-        if self._generation != watch.generation:
-            self._generation = watch.generation
+        before, self._generation = self._generation, watch.generation
+        if before and before != watch.generation:  # at the first, nothing was made yet
             error = AdapterLostError("adapter", RESTARTED if watch.problem is None else watch.problem.message)
             self.finder.fail(error)
             for link in list(self.links):
