@@ -1,0 +1,232 @@
+"""The adapter's supervisor, with an org.bluez of ours on a bus of its own; tests/faults has the real one."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from dbus_fast import BusType, DBusError, PropertyAccess
+from dbus_fast.aio import MessageBus
+from dbus_fast.service import ServiceInterface, dbus_property
+
+from blupow_proxy.ble import bluez, supervisor
+from blupow_proxy.ble.bluez import AdapterFacts
+from blupow_proxy.ble.supervisor import Supervisor, choose
+from blupow_proxy.errors import BusLostError
+
+ONE, TWO = "B8:27:EB:00:00:01", "B8:27:EB:00:00:02"
+CONFIG = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
+</policy></busconfig>"""
+
+
+class Adapter1(ServiceInterface):
+    """An adapter that can be turned on, unless ``blocked``."""
+
+    def __init__(self, address: str, *, powered: bool = True) -> None:
+        super().__init__("org.bluez.Adapter1")
+        self._address = address
+        self._powered = powered
+        self.blocked = False
+        self.turned: list[bool] = []
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Address(self) -> "s":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._address
+
+    @dbus_property()
+    def Powered(self) -> "b":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._powered
+
+    @Powered.setter
+    def Powered(self, value: "b") -> None:  # type: ignore[name-defined]  # noqa: F821, N802
+        if self.blocked:
+            raise DBusError("org.bluez.Error.Blocked", "Blocked through rfkill")
+        self.turned.append(value)
+        self._powered = value
+        self.emit_properties_changed({"Powered": value})
+
+
+class System:
+    """A bus; ``serve`` puts an org.bluez with adapters on it."""
+
+    def __init__(self, folder: Path, daemon: asyncio.subprocess.Process, address: str) -> None:
+        self.daemon = daemon
+        self._address = address
+        self._folder = folder
+
+    async def serve(self, adapters: dict[str, Adapter1]) -> MessageBus:
+        bus = await MessageBus(self._address, bus_type=BusType.SYSTEM).connect()
+        for name, adapter in adapters.items():
+            bus.export(f"/org/bluez/{name}", adapter)
+        await bus.request_name("org.bluez")
+        return bus
+
+
+@pytest.fixture
+async def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[System]:
+    program = shutil.which("dbus-daemon")
+    if program is None:
+        pytest.skip("there is no dbus-daemon")
+    path = tmp_path / "bus"
+    (tmp_path / "bus.conf").write_text(CONFIG.format(socket=path))
+    daemon = await asyncio.create_subprocess_exec(program, f"--config-file={tmp_path / 'bus.conf'}", "--nofork")
+    await until(path.exists)
+    address = f"unix:path={path}"
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+    monkeypatch.setattr(supervisor, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(supervisor, "RETRY_S", 0.1)
+    monkeypatch.setattr(bluez, "CALL_S", 0.5)
+    monkeypatch.setattr(bluez, "OFF_S", 0.05)
+    yield System(tmp_path, daemon, address)
+    if daemon.returncode is None:
+        daemon.terminate()
+    await daemon.wait()
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - of whatever is looked at
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def supervised(wanted: str | None = None) -> AsyncIterator[tuple[Supervisor, list[str | None]]]:
+    """Run a supervisor; yields it, and the problems that it has told."""
+    problems: list[str | None] = []
+    subject = Supervisor(wanted, lambda one: problems.append(one.problem and one.problem.message))
+    task = asyncio.create_task(subject.run())
+    yield subject, problems
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def facts(name: str, address: str, *, powered: bool = True) -> dict[str, AdapterFacts]:
+    path = f"/org/bluez/{name}"
+    return {path: AdapterFacts(path, address, powered)}
+
+
+@pytest.mark.parametrize(
+    ("adapters", "wanted", "last", "chosen"),
+    [
+        ({}, None, None, None),
+        (facts("hci1", ONE) | facts("hci0", TWO), None, None, "hci0"),
+        (facts("hci10", ONE) | facts("hci9", TWO), None, None, "hci9"),
+        (facts("hci0", ONE, powered=False) | facts("hci1", TWO), None, None, "hci1"),
+        (facts("hci0", ONE) | facts("hci1", TWO), None, TWO, "hci1"),
+        (facts("hci0", ONE) | facts("hci1", TWO), TWO, None, "hci1"),
+        (facts("hci0", ONE) | facts("hci1", TWO), "hci1", ONE, "hci1"),
+        (facts("hci0", ONE), TWO, None, None),
+    ],
+)
+def test_which_adapter_is_chosen(
+    adapters: dict[str, AdapterFacts], wanted: str | None, last: str | None, chosen: str | None
+) -> None:
+    found = choose(adapters, wanted, last)
+    assert (found and found.name) == chosen
+
+
+async def test_an_adapter_that_is_there_is_used(system: System) -> None:
+    bus = await system.serve({"hci0": Adapter1(ONE)})
+    async with supervised() as (subject, problems):
+        await until(lambda: subject.adapter)
+        assert subject.adapter is not None
+        assert subject.adapter.name == "hci0"
+        assert problems == [None]
+    bus.disconnect()
+
+
+async def test_the_service_comes_goes_and_comes_again(system: System) -> None:
+    async with supervised() as (subject, _):
+        await until(lambda: subject.problem and "systemctl start bluetooth" in subject.problem.message)
+        bus = await system.serve({"hci0": Adapter1(ONE)})
+        await until(lambda: subject.adapter and not subject.problem)
+        generation = subject.generation
+        bus.disconnect()
+        await until(lambda: subject.problem)
+        assert subject.adapter is None
+        bus = await system.serve({"hci0": Adapter1(ONE)})
+        await until(lambda: subject.adapter and not subject.problem)
+        assert subject.generation >= generation + 2
+        bus.disconnect()
+
+
+async def test_an_adapter_is_followed_by_its_address(system: System) -> None:
+    adapter = Adapter1(ONE)
+    bus = await system.serve({"hci0": adapter})
+    async with supervised(ONE) as (subject, problems):
+        await until(lambda: subject.adapter)
+        bus.unexport("/org/bluez/hci0")
+        await until(lambda: subject.problem)
+        assert problems[-1] == f"there is no Bluetooth adapter {ONE}: is it plugged in (bluetoothctl list)?"
+        bus.export("/org/bluez/hci3", adapter)
+        await until(lambda: subject.adapter and subject.adapter.name == "hci3")
+    bus.disconnect()
+
+
+async def test_what_is_off_is_turned_on(system: System) -> None:
+    adapter = Adapter1(ONE, powered=False)
+    bus = await system.serve({"hci0": adapter})
+    async with supervised() as (subject, problems):
+        await until(lambda: subject.adapter)
+        assert adapter.turned == [True]
+        assert set(problems) == {None}
+    bus.disconnect()
+
+
+async def test_a_block_is_named_with_its_remedy(system: System) -> None:
+    adapter = Adapter1(ONE, powered=False)
+    adapter.blocked = True
+    bus = await system.serve({"hci0": adapter})
+    async with supervised() as (subject, _):
+        await until(lambda: subject.problem and "rfkill unblock bluetooth" in subject.problem.message)
+        adapter.blocked = False
+        await until(lambda: subject.adapter and not subject.problem)
+    bus.disconnect()
+
+
+async def test_a_service_that_hangs_is_named_and_its_links_are_left(system: System) -> None:
+    bus = await system.serve({"hci0": Adapter1(ONE)})
+    async with supervised() as (subject, _):
+        await until(lambda: subject.adapter)
+        generation = subject.generation
+        bus._loop.remove_reader(bus._fd)  # as if it were stopped
+        await until(lambda: subject.problem and "systemctl restart bluetooth" in subject.problem.message)
+        assert subject.generation == generation
+    bus.disconnect()
+
+
+async def test_a_reset_turns_it_off_and_on_and_is_not_repeated_soon(system: System) -> None:
+    adapter = Adapter1(ONE)
+    bus = await system.serve({"hci0": adapter})
+    async with supervised() as (subject, _):
+        await until(lambda: subject.adapter)
+        generation = subject.generation
+        subject.reset("Nothing was heard")
+        await until(lambda: adapter.turned == [False, True])
+        await until(lambda: subject.adapter)
+        assert subject.generation > generation
+        subject.reset("Nothing was heard")
+        await asyncio.sleep(0.3)
+        assert adapter.turned == [False, True]
+    bus.disconnect()
+
+
+async def test_without_the_bus_nothing_can_go_on(system: System) -> None:
+    subject = Supervisor(None, lambda _: None)
+    task = asyncio.create_task(subject.run())
+    await until(lambda: subject.problem)
+    system.daemon.kill()
+    with pytest.raises(BusLostError):
+        await asyncio.wait_for(task, 5.0)
+
+
+async def test_a_bus_that_is_not_there_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+    monkeypatch.setattr(supervisor, "RETRY_S", 0.05)
+    async with supervised() as (subject, problems):
+        await until(lambda: subject.problem)
+        await asyncio.sleep(0.3)
+        assert problems == ["the system's message bus (D-Bus) does not answer: is it running?"]
