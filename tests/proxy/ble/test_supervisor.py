@@ -195,7 +195,7 @@ async def test_a_service_that_hangs_is_named_and_its_links_are_left(system: Syst
         bus._loop.remove_reader(bus._fd)  # as if it were stopped
         await until(lambda: subject.problem and "systemctl restart bluetooth" in subject.problem.message)
         assert subject.generation == generation
-    bus.disconnect()
+    bus._finalize()
 
 
 async def test_a_reset_turns_it_off_and_on_and_is_not_repeated_soon(system: System) -> None:
