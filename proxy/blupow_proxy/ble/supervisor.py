@@ -13,6 +13,7 @@ from .bluez import AdapterFacts, Bluez
 from .failures import HANGS, NO_SERVICE, OFF, no_adapter
 
 HEARTBEAT_S: Final = 5.0  # a bluetoothd that hangs is known within this and a call's deadline
+ADAPTERS_S: Final = 3.0  # what a bluetoothd takes after its start to tell of its adapters, on a slow machine
 RETRY_S: Final = 5.0  # what is missing may be back
 RESET_AFTER_S: Final = 90.0  # habluetooth's figure; power cycles more often help nobody
 RESET_AT_MOST_AFTER_S: Final = 3600.0  # where nothing is to be heard, as at night beside a unit that is off
@@ -36,6 +37,7 @@ class Supervisor:
         self._owner: str | None = None
         self._last_address: str | None = None
         self._news = asyncio.Event()
+        self._adapters_due = -inf
         self._refusals = 0  # to be turned on, in a row
         self._reset_reason: str | None = None
         self._resets = 0
@@ -94,7 +96,7 @@ class Supervisor:
         """Settle on the adapter, after turning it on where it is off, or off and on where that was asked for."""
         adapter = choose(bluez.adapters, self._wanted, self._last_address)
         if adapter is None:
-            self._settle(None, NO_SERVICE if bluez.owner is None else no_adapter(self._wanted), bluez.owner)
+            self._settle(None, self._why_none(bluez.owner), bluez.owner)
             return
         self._last_address = adapter.address
         if not adapter.powered:
@@ -104,6 +106,16 @@ class Supervisor:
         else:
             self._refusals = 0
             self._settle(adapter, None, bluez.owner)
+
+    def _why_none(self, owner: str | None) -> str | None:
+        if owner is None:
+            return NO_SERVICE
+        now = asyncio.get_running_loop().time()
+        if owner != self._owner:
+            self._adapters_due = now + ADAPTERS_S
+        if now < self._adapters_due:
+            return self.problem and self.problem.message
+        return no_adapter(self._wanted)
 
     async def _turn_on(self, bluez: Bluez, adapter: AdapterFacts) -> None:
         self._settle(None, self.problem.message if self.problem and self._refusals else None, bluez.owner)

@@ -78,6 +78,7 @@ async def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     monkeypatch.setattr(supervisor, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(supervisor, "RETRY_S", 0.1)
+    monkeypatch.setattr(supervisor, "ADAPTERS_S", 0.5)
     monkeypatch.setattr(bluez, "CALL_S", 0.5)
     monkeypatch.setattr(bluez, "OFF_S", 0.05)
     yield System(tmp_path, daemon, address)
@@ -151,6 +152,20 @@ async def test_the_service_comes_goes_and_comes_again(system: System) -> None:
         await until(lambda: subject.adapter and not subject.problem)
         assert subject.generation >= generation + 2
         bus.disconnect()
+
+
+async def test_a_service_that_starts_has_time_to_tell_of_its_adapters(system: System) -> None:
+    async with supervised() as (subject, problems):
+        await until(lambda: subject.problem)
+        bus = await system.serve({})
+        await asyncio.sleep(0.1)
+        assert len(set(problems)) == 1
+        bus.export("/org/bluez/hci0", Adapter1(ONE))
+        await until(lambda: subject.adapter)
+        assert len(set(problems)) == 2
+        bus.unexport("/org/bluez/hci0")
+        await until(lambda: subject.problem and "plugged in" in subject.problem.message)
+    bus.disconnect()
 
 
 async def test_an_adapter_is_followed_by_its_address(system: System) -> None:
