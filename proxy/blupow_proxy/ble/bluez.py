@@ -56,9 +56,13 @@ class Bluez:
     def __init__(self, bus: MessageBus, on_news: Callable[[], None]) -> None:
         self.owner: str | None = None
         self.adapters: dict[str, AdapterFacts] = {}
-        self.closed = asyncio.Event()
         self._bus = bus
         self._on_news = on_news
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the bus has gone away."""
+        return not self._bus.connected
 
     @classmethod
     @asynccontextmanager
@@ -111,7 +115,6 @@ class Bluez:
     async def _watch_the_end(self) -> None:
         with contextlib.suppress(Exception):  # whatever it died of
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-        self.closed.set()
         self._on_news()
 
     def _received(self, message: Message) -> None:

@@ -68,28 +68,27 @@ class Supervisor:
         self._resets = 0
 
     async def _watch(self, bluez: Bluez) -> None:
-        await bluez.load()
-        owner = bluez.owner
+        owner = None
         while True:
             self._news.clear()
             try:
-                if owner != bluez.owner:
-                    owner = bluez.owner
+                if owner is None or owner != bluez.owner:
                     await bluez.load()
-                elif owner is not None:
+                    owner = bluez.owner
+                else:
                     await bluez.ping()
                 await self._mend(bluez)
             except DeadlineExceededError:
                 # its links may outlive that: they find out themselves
                 self._settle(self.adapter, HANGS, self._owner)
             except BleError as error:
-                if bluez.owner == owner:  # else the news is on its way
+                if bluez.owner == owner and not bluez.is_closed:  # else the news is on its way
                     self._settle(None, error.message, owner)
-            if not bluez.closed.is_set():
+            if not bluez.is_closed:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(HEARTBEAT_S):
                         await self._news.wait()
-            if bluez.closed.is_set():
+            if bluez.is_closed:
                 raise BusLostError("the system's message bus (D-Bus) went away, and Bluetooth with it")
 
     async def _mend(self, bluez: Bluez) -> None:
@@ -114,11 +113,11 @@ class Supervisor:
         if owner != self._owner:
             self._adapters_due = now + ADAPTERS_S
         if now < self._adapters_due:
-            return self.problem and self.problem.message
+            return self._message
         return no_adapter(self._wanted)
 
     async def _turn_on(self, bluez: Bluez, adapter: AdapterFacts) -> None:
-        self._settle(None, self.problem.message if self.problem and self._refusals else None, bluez.owner)
+        self._settle(None, self._message if self._refusals else None, bluez.owner)
         try:
             await bluez.power(adapter.path, on=True)
         except DeadlineExceededError:
@@ -139,8 +138,12 @@ class Supervisor:
         self._settle(None, None, bluez.owner)
         await bluez.power_cycle(adapter.path)
 
+    @property
+    def _message(self) -> str | None:
+        return None if self.problem is None else self.problem.message
+
     def _settle(self, adapter: AdapterFacts | None, problem: str | None, owner: str | None = None) -> None:
-        before = self.adapter, self._owner, self.problem and self.problem.message
+        before = self.adapter, self._owner, self._message
         if before == (adapter, owner, problem):
             return
         if (self.adapter, self._owner) != (adapter, owner):
