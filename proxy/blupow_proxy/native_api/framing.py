@@ -65,9 +65,11 @@ class PlaintextFraming:
             if self._buffer[0] != PLAINTEXT_PREAMBLE:
                 raise RejectedError("no plaintext preamble", bytes((PLAINTEXT_PREAMBLE,)) + BAD_INDICATOR)
             length, start = self._varint(1)
+            if length > MAX_FRAME_BYTES:
+                raise RejectedError(f"frame of {length} bytes")
             message_id, start = self._varint(start) if start else (0, 0)
-            if length > MAX_FRAME_BYTES or message_id > MAX_MESSAGE_ID:
-                raise RejectedError(f"frame of {length} bytes with message id {message_id}")
+            if message_id > MAX_MESSAGE_ID:
+                raise RejectedError(f"message id {message_id}")
             if not start or len(self._buffer) < start + length:
                 return
             body = bytes(self._buffer[start : start + length])

@@ -1,0 +1,144 @@
+"""What the fuzzers start from: a node to attack, and the bytes of real clients and real devices."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from blupow_proxy.errors import FrameError
+from blupow_proxy.modbus import UNIVERSAL_ADDRESS, Request, WriteRequest, decode_request
+from blupow_proxy.native_api import (
+    Action,
+    BinarySensorEntity,
+    ButtonEntity,
+    Mode,
+    Node,
+    NodeInfo,
+    NumberEntity,
+    SelectEntity,
+    SensorEntity,
+    SubDevice,
+    SwitchEntity,
+    TextSensorEntity,
+)
+from blupow_proxy.native_api.framing import PlaintextFraming
+
+DATA: Final = Path(__file__).parents[1] / "data"
+RECORDING: Final = DATA / "client_messages.json"
+FUZZ_KEY: Final = bytes(range(32))
+
+
+class MemoryKeys:
+    """A key store that nothing changes."""
+
+    def __init__(self, mode: Mode, key: bytes | None = None) -> None:
+        self.mode = mode
+        self.key = key
+        self.changeable = False
+
+    def store(self, key: bytes | None) -> bool:
+        return False
+
+
+def fuzz_node() -> Node:
+    """A node with an entity of each kind, and actions with arguments of each kind."""
+    node = Node(
+        NodeInfo(
+            name="fuzz-shed",
+            friendly_name="Fuzz shed",
+            mac="02:00:00:00:00:F0",
+            model="host",
+            manufacturer="BluPow",
+            esphome_version="2026.10.0",
+        )
+    )
+    device = SubDevice("rover", "Rover")
+    node.add_device(device)
+    for entity in (
+        SwitchEntity(name="Load", device_id=device.device_id),
+        SensorEntity(name="Battery voltage", device_id=device.device_id, force_update=True),
+        BinarySensorEntity(name="Link"),
+        TextSensorEntity(name="Model"),
+        ButtonEntity(name="Restart"),
+        NumberEntity(name="Poll", min_value=1, max_value=600, step=0.5),
+        SelectEntity(name="Mode", options=("APL", "ECO")),
+    ):
+        node.add(entity)
+    arguments = {"unit": "string", "count": "int", "names": "string[]", "on": "bool", "factor": "float"}
+    node.actions.append(Action(name="everything", arguments=arguments))
+    node.actions.append(Action(name="refresh", response="optional"))
+    return node
+
+
+def client_messages() -> list[tuple[int, bytes]]:
+    """Every message of a real client's session, in order."""
+    lines = (line.partition(" ") for line in _recording()["messages"])
+    return [(int(number), bytes.fromhex(body)) for number, _, body in lines]
+
+
+def client_stream() -> bytes:
+    """The same as plaintext frames."""
+    framing = PlaintextFraming()
+    for message in client_messages():
+        framing.send(*message)
+    return bytes(framing.output)
+
+
+def noise_flight() -> tuple[bytes, bytes, bytes]:
+    """A real client's Noise hello, its handshake for ``FUZZ_KEY``, and what it sent afterwards."""
+    recording = _recording()
+    hello, handshake, rest = (recording[f"noise_{part}"] for part in ("hello", "handshake", "rest"))
+    return bytes.fromhex(hello), bytes.fromhex(handshake), bytes.fromhex(rest)
+
+
+def device_frames() -> list[tuple[bytes, bytes]]:
+    """Captured requests and the replies of real devices; a pushed frame has no request."""
+    return [
+        (bytes.fromhex(vector.get("request_hex") or ""), bytes.fromhex(vector["response_hex"]))
+        for vector in _vectors()["vectors"]
+        if vector["response_hex"]
+    ]
+
+
+def exchanges() -> Iterator[tuple[Request, bytes]]:
+    """Captured reads with their replies, and the one write that there is with its echo."""
+    for request, response in device_frames():
+        with suppress(FrameError):  # some were captured because the request was wrong, a pushed frame has none
+            yield decode_request(request), response
+    write = WriteRequest(UNIVERSAL_ADDRESS, 0x010A, 1)
+    yield write, write.encode()
+
+
+def advertisements() -> list[bytes]:
+    """Captured advertising data with its scan response."""
+    return [
+        bytes.fromhex((one.get("adv_hex") or "") + (one.get("scan_rsp_hex") or "")) for one in _vectors()["adverts"]
+    ]
+
+
+def configuration_texts() -> list[str]:
+    """Configurations that are right."""
+    return [
+        "esphome:\n  name: shed\n",
+        """esphome: {name: shed, friendly_name: My shed, area: Garden}
+api:
+  port: 6054
+  encryption:
+    key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+zeroconf: {disabled: yes, esphome: never}
+logger: {level: debug}
+renogy:
+  - {address: C4-D3-6A-00-00-01, name: Rover, family: controller, load_switch: on, update_interval: 500ms}
+  - {address: C4:D3:6A:00:00:02, name: Left, modbus_address: 0x30, variant: hub, id: left, area: &van Van}
+  - {address: C4:D3:6A:00:00:02, name: Right, modbus_address: 49, area: *van}
+""",
+    ]
+
+
+def _recording() -> Any:
+    return json.loads(RECORDING.read_text())
+
+
+def _vectors() -> Any:
+    return json.loads((DATA / "vectors.json").read_text())
