@@ -29,6 +29,7 @@ RECEIVED_BYTES: Final = 16 * 1024  # what the server hands to a session at once
 MAX_REJECTION_BYTES: Final = 64  # what an unproven peer may get besides the server's hello and handshake
 MAX_REASON: Final = 200  # characters in a log
 _HEADERS_BYTES: Final = 64
+_TAG_BYTES: Final = 16
 _HELLO_AND_HANDSHAKE_BYTES: Final = 2 * 64
 _EVENTS: Final = (Proven, Commanded, ActionCalled, KeyChanged, TimeReceived, Closed)
 _HELLO: Final = (MESSAGE_IDS["HelloRequest"], b"")
@@ -90,6 +91,47 @@ def clear(message: Clear) -> bytes:
     return message[0].to_bytes(2) + len(message[1]).to_bytes(2) + message[1]
 
 
+class Peer:
+    """The real client's half of a handshake, and what comes after it."""
+
+    def __init__(self) -> None:
+        self._handshake = NoiseHandshake(b64encode(FUZZ_KEY).decode(), b"NoiseAPIInit\0\0")
+        self._ciphers: Any = None
+        message = b"\0" + self._handshake.write_message()
+        self.first_flight = b"\1\0\0" + b"\1" + len(message).to_bytes(2) + message
+
+    @staticmethod
+    def is_whole(answer: bytes) -> bool:
+        """Whether the server's hello and its handshake have arrived."""
+        for _ in range(2):
+            length = 3 + int.from_bytes(answer[1:3])
+            if len(answer) < max(length, 4):
+                return False
+            answer = answer[length:]
+        return True
+
+    def finish(self, answer: bytes) -> None:
+        """Take the server's hello and its handshake."""
+        hello_bytes = 3 + int.from_bytes(answer[1:3])
+        self._handshake.read_message(answer[hello_bytes + 4 :])
+        self._ciphers = self._handshake.get_ciphers()
+
+    def seal(self, message: bytes) -> bytes:
+        """Return a message as an encrypted frame, of as much of it as a frame holds."""
+        sealed = self._ciphers[0].encrypt(message[: 0xFFFF - _TAG_BYTES])
+        return b"\1" + len(sealed).to_bytes(2) + sealed
+
+    def open(self, frames: bytes) -> list[Clear]:
+        """Return the messages in the server's frames."""
+        messages = []
+        while frames:
+            length = int.from_bytes(frames[1:3])
+            body = self._ciphers[1].decrypt(frames[3 : 3 + length])
+            messages.append((int.from_bytes(body[:2]), bytes(body[4:])))
+            frames = frames[3 + length :]
+        return messages
+
+
 class Attack:
     """Plays a peer towards a session in ``state``; AssertionError when it does what no session may."""
 
@@ -101,22 +143,19 @@ class Attack:
         self.session = Session(_NODE, MemoryKeys(state.mode, key), now=0.0, wake=lambda: None, limits=self.limits)
         self.events: list[SessionEvent] = []
         self.output = bytearray()
-        self._ciphers: Any = None
-        if state.sealed:
-            self._shake_hands()
+        self._peer = Peer() if state.sealed else None
+        if self._peer is not None:
+            self.receive(self._peer.first_flight)
+            self._peer.finish(bytes(self.output))
+            self.output.clear()
         self.receive(state.prelude)
         for message in state.said:
             self.send(clear(message) if state.sealed else plain(message))
         assert self.session.greeted is state.proven
-        self._said_before_frames = len(self.output)
 
     def send(self, frame: bytes) -> None:
         """Say ``frame``: encrypted, where the peer has the key."""
-        if self._ciphers is None:
-            self.receive(frame)
-        elif frame:
-            sealed = self._ciphers[0].encrypt(frame[: 0xFFFF - 16])
-            self.receive(b"\1" + len(sealed).to_bytes(2) + sealed)
+        self.receive(frame if self._peer is None else self._peer.seal(frame))
 
     def receive(self, data: bytes) -> None:
         """Hand over bytes as the server does, and hold what comes of it against what is promised."""
@@ -125,15 +164,8 @@ class Attack:
 
     def messages(self) -> list[Clear]:
         """Return what the peer was told, decrypted."""
-        if self._ciphers is None:
-            return list(PlaintextFraming().feed(bytes(self.output)))
-        told, data = [], bytes(self.output)
-        while data:
-            length = int.from_bytes(data[1:3])
-            body = self._ciphers[1].decrypt(data[3 : 3 + length])
-            told.append((int.from_bytes(body[:2]), bytes(body[4:])))
-            data = data[3 + length :]
-        return told
+        output = bytes(self.output)
+        return list(PlaintextFraming().feed(output)) if self._peer is None else self._peer.open(output)
 
     def _receive(self, data: bytes) -> None:
         session = self.session
@@ -160,12 +192,3 @@ class Attack:
         if not session.greeted and session._keys.mode is Mode.ENCRYPTED:
             assert not [event for event in events if not isinstance(event, Closed)]
             assert len(output) <= _HELLO_AND_HANDSHAKE_BYTES + MAX_REJECTION_BYTES
-
-    def _shake_hands(self) -> None:
-        handshake = NoiseHandshake(b64encode(FUZZ_KEY).decode(), b"NoiseAPIInit\0\0")
-        first = b"\0" + handshake.write_message()
-        self.receive(b"\1\0\0" + b"\1" + len(first).to_bytes(2) + first)
-        hello_bytes = 3 + int.from_bytes(self.output[1:3])
-        handshake.read_message(bytes(self.output[hello_bytes + 4 :]))
-        self._ciphers = handshake.get_ciphers()
-        self.output.clear()

@@ -19,7 +19,7 @@ class Malformed:
     """Makes frames for peers in any state."""
 
     def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
+        self._random = Random(seed)  # noqa: S311 - the same frames for the same seed
         self._messages = client_messages()
         self._flight = noise_flight()
         self.kinds = {
