@@ -31,7 +31,7 @@ from blupow_proxy.native_api import (
     SwitchEntity,
     TextSensorEntity,
 )
-from blupow_proxy.server import ApiServer
+from blupow_proxy.server import ApiServer, ServerLimits
 from blupow_proxy.simulator import SimulatedUnit, VirtualRadio, World, demo_units
 from blupow_proxy.storage import Storage
 
@@ -190,7 +190,8 @@ async def serve_node(args: argparse.Namespace, folder: Path, key: bytes | None) 
     for entity in (*entities.values(), *sensors):
         node.add(entity)
     keys = FileKeyStore(Storage(folder), encryption=key is not None, configured=key)
-    server = ApiServer(node, keys, host="127.0.0.1", port=args.port)
+    limits = ServerLimits(orders=1_000_000)  # the client grants credit by commands
+    server = ApiServer(node, keys, host="127.0.0.1", port=args.port, limits=limits)
     burst = Burst(node, sensors or [entities["Burst"]])
     server.on_command = burst.command
     await server.start()

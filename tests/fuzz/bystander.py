@@ -5,7 +5,7 @@ import time
 from base64 import b64encode
 from typing import Final, Self
 
-from aioesphomeapi import APIClient, EntityState
+from aioesphomeapi import APIClient, APIConnectionError, EntityState
 
 ASK_EVERY_S: Final = 0.05
 
@@ -38,8 +38,6 @@ class Bystander:
         lost = self.lost
         await self.client.disconnect(force=True)
         self.lost = lost
-        if not self._asking.cancelled():
-            self._asking.result()
 
     def wait_s(self, share: float) -> float:
         """Return what an answer took at most in ``share`` of the cases."""
@@ -53,8 +51,11 @@ class Bystander:
         self.lost = True
 
     async def _ask(self) -> None:
-        while True:
-            started = time.monotonic()
-            await self.client.device_info()
-            self.waits_s.append(time.monotonic() - started)
-            await asyncio.sleep(ASK_EVERY_S)
+        try:
+            while True:
+                started = time.monotonic()
+                await self.client.device_info()
+                self.waits_s.append(time.monotonic() - started)
+                await asyncio.sleep(ASK_EVERY_S)
+        except APIConnectionError:
+            self.lost = True

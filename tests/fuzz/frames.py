@@ -5,7 +5,6 @@ usage: frames.py [N] [--seed S]; exit code 1 when a promise was broken
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import socket
 import sys
@@ -16,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -28,14 +28,13 @@ from seeds import FUZZ_KEY
 
 from blupow_proxy.native_api import Mode
 
-OVER_TCP: Final = 0.1  # of the frames: a connection costs more than its frames do
-FRAMES_A_CONNECTION: Final = 20
+OVER_TCP: Final = 0.2  # of the frames: a connection costs more than its frames do
+FRAMES_A_CONNECTION: Final = 4  # of which one or another ends it
 WORKERS: Final = 2  # processes that attack
 WARM_UP: Final = 2_000  # frames
 ANSWER_S: Final = 5.0  # a connection whose peer has finished is closed at once
 MAX_WAIT_S: Final = 1.0  # for the real client's answer, while attackers keep all cores busy
 MAX_GROWTH_KIB: Final = 16 * 1024
-LOST: Final = (ConnectionResetError, BrokenPipeError)
 BAD_SIGNS: Final = ("Traceback", "broke down", "exception was never retrieved", "socket.send() raised")
 READ_BYTES: Final = 65536
 SHOWN: Final = 20
@@ -71,6 +70,7 @@ def in_process(count: int, seed: int) -> tuple[Counter[str], float, list[str]]:
                 broken.append(f"{state.name}, {kind}: {took:.3f} s of CPU: {frame[:100].hex()}")
         slowest_s = max(slowest_s, took)
         done[kind] += 1
+    gc.unfreeze()
     return done, slowest_s, broken
 
 
@@ -101,25 +101,37 @@ def attack_port(port: int, mode: Mode, count: int, seed: int) -> Onslaught:
         state = random.choice(states)
         number = min(FRAMES_A_CONNECTION, count - done.frames)
         frames = [malformed.frame(random.choice(kinds), state) for _ in range(number)]
-        with contextlib.suppress(*LOST):
-            _attack_once(port, state, frames, done.broken)
+        _attack_once(port, state, frames, done.broken)
         done.frames += number
         done.connections += 1
     return done
 
 
 def _attack_once(port: int, state: State, frames: list[bytes], broken: list[str]) -> None:
-    with socket.create_connection(("127.0.0.1", port), ANSWER_S) as connection:
-        seal = _shake_hands(connection) if state.sealed else bytes
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), ANSWER_S)
+    except OSError as error:
+        broken.append(f"no connection: {error}")
+        return
+    with connection:
+        try:
+            seal = _shake_hands(connection) if state.sealed else bytes
+        except OSError as error:
+            broken.append(f"{state.name}: no handshake: {error!r}")
+            return
         reading = threading.Thread(target=_read_all, args=(connection, state, broken))
         reading.start()
-        with contextlib.suppress(*LOST):
+        try:
             connection.sendall(state.prelude)
             for message in state.said:
                 connection.sendall(seal(clear(message) if state.sealed else plain(message)))
             for frame in frames:
                 connection.sendall(seal(frame))
             connection.shutdown(socket.SHUT_WR)
+        except TimeoutError:
+            broken.append(f"{state.name}: nothing was read for {ANSWER_S:g} s")
+        except OSError:
+            pass  # turned away
         reading.join()
 
 
@@ -130,8 +142,8 @@ def _read_all(connection: socket.socket, state: State, broken: list[str]) -> Non
             pass
     except TimeoutError:
         broken.append(f"{state.name}: a connection is open {ANSWER_S:g} s after its last byte")
-    except LOST:
-        pass
+    except OSError:
+        pass  # turned away
 
 
 def _shake_hands(connection: socket.socket) -> Callable[[bytes], bytes]:
@@ -154,7 +166,7 @@ async def over_tcp(mode: Mode, count: int, seed: int, folder: Path) -> tuple[Ons
     total = Onslaught()
     loop = asyncio.get_running_loop()
     async with ProxyProcess(key, folder, name=mode.name) as proxy, Bystander(proxy.port, key) as bystander:
-        with ProcessPoolExecutor(WORKERS) as workers:
+        with ProcessPoolExecutor(WORKERS, get_context("spawn")) as workers:
             share = count // WORKERS
             # what a first part makes it allocate is no growth
             await loop.run_in_executor(workers, attack_port, proxy.port, mode, min(share, WARM_UP), seed)

@@ -48,7 +48,7 @@ async def converse(client: APIClient) -> None:
     client.subscribe_logs(lambda _: None, log_level=LogLevel.LOG_LEVEL_DEBUG)
     by_name = {entity.name: entity for entity in entities}
     client.switch_command(by_name["Load"].key, True, device_id=by_name["Load"].device_id)
-    client.button_command(by_name["Restart"].key)
+    client.button_command(by_name["Beep"].key)
     client.number_command(by_name["Poll"].key, 2.5)
     client.select_command(by_name["Mode"].key, "ECO")
     given: dict[str, Any] = {"unit": "Rover", "count": -3, "names": ["a", "b"], "on": True, "factor": 0.5}

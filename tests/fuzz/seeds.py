@@ -60,7 +60,7 @@ def fuzz_node() -> Node:
         SensorEntity(name="Battery voltage", device_id=device.device_id, force_update=True),
         BinarySensorEntity(name="Link"),
         TextSensorEntity(name="Model"),
-        ButtonEntity(name="Restart"),
+        ButtonEntity(name="Beep"),  # a proxy that is attacked has none, and so it is not told to restart
         NumberEntity(name="Poll", min_value=1, max_value=600, step=0.5),
         SelectEntity(name="Mode", options=("APL", "ECO")),
     ):

@@ -378,6 +378,8 @@ class Session:
         self._send(packet(api_pb2.NoiseEncryptionSetKeyResponse(success=success)))
         if self._keys.key != before:
             self._events.append(KeyChanged())
+            self._send_disconnect()
+            self._end("the key was changed")  # whatever follows in the same bytes was said under the old one
 
     def _send(self, message: Packet) -> None:
         if self._framing is None:

@@ -86,9 +86,7 @@ class Poller[Link: UnitLink]:
         """Read everything now; returns when that is done, BleError when it fails."""
         if self.released:
             raise LinkLostError(self.units[0].spec.address, self.units[0].status)
-        if self._polling is not None:
-            self._polling.refresh()
-        await self._orders.refresh()
+        await self._orders.refresh(self._begin_refresh)
 
     async def switch_load(self, unit: Unit, on: bool) -> None:
         """Switch a controller's load and read it back; BleError or ModbusError when it did not happen."""
@@ -197,6 +195,10 @@ class Poller[Link: UnitLink]:
                 unit.update(readings, fresh_s(Schedule.POLL, unit.spec.interval_s, 0.0), at)
                 unit.settle()
                 self._orders.refreshed()
+
+    def _begin_refresh(self) -> None:
+        if self._polling is not None:
+            self._polling.refresh()
 
     def _failed(self, error: BleError | ModbusError, *, quiet: bool = False) -> None:
         """Tell the units; ``quiet``: the adapter is what is logged."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from blupow_proxy.errors import BleError, DeadlineExceededError, ProxyError
 from .unit import Unit
 
 WRITE_S: Final = 10.0  # for the request under way, the write and its read-back
+REFRESH_EVERY_S: Final = 20.0  # one takes up to 8 s, in which what is shown live gets old
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Orders:
         self.changed = asyncio.Event()
         self._writes: deque[Write] = deque()
         self._refreshes: list[asyncio.Future[None]] = []
+        self._refresh_from = 0.0
 
     @property
     def refresh_wanted(self) -> bool:
@@ -46,7 +49,14 @@ class Orders:
         return bool(self._refreshes)
 
     async def write(self, unit: Unit, register: int, value: int) -> None:
-        """Have a register set; BleError or ModbusError when it did not happen, within 10 s."""
+        """Have a register set; BleError or ModbusError when it did not happen, within 10 s.
+
+        Of several for a register that wait, the last is done: it is all that anyone would see.
+        """
+        for other in list(self._writes):
+            if other.unit is unit and other.register == register:
+                self._writes.remove(other)
+                other.succeed()
         write = Write(unit, register, value)
         self._writes.append(write)
         self.changed.set()
@@ -56,9 +66,18 @@ class Orders:
         except TimeoutError:
             raise DeadlineExceededError(unit.spec.address, "the write", WRITE_S) from None
 
-    async def refresh(self) -> None:
-        """Have everything read; BleError when that fails."""
-        done = asyncio.get_running_loop().create_future()
+    async def refresh(self, begin: Callable[[], None]) -> None:
+        """Have everything read; BleError when that fails.
+
+        Joins one that is under way; another does ``begin`` 20 s after the last one did, at the earliest.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._refreshes:
+            await asyncio.sleep(self._refresh_from - loop.time())
+        if not self._refreshes:
+            self._refresh_from = loop.time() + REFRESH_EVERY_S
+            begin()
+        done = loop.create_future()
         self._refreshes.append(done)
         self.changed.set()
         try:

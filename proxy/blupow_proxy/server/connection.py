@@ -7,6 +7,8 @@ from typing import Final, Protocol
 from blupow_proxy.native_api import Session, SessionEvent
 
 RECEIVED_BYTES: Final = 16 * 1024  # taken at once: as many small messages as fit are answered without holding up others
+SHARE: Final = 0.5  # of the time that one peer's requests may take; for the rest it is not read
+AHEAD_S: Final = 0.25  # by which it may exceed that: whoever lists thousands of entities is not held up
 _CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
 
 
@@ -41,8 +43,9 @@ class Connection(asyncio.BufferedProtocol):
         self._received = memoryview(bytearray(RECEIVED_BYTES))
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
+        self._cut_timer: asyncio.TimerHandle | None = None
+        self._idle_until = 0.0
         self._paused = False
-        self._closing = False
         self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,10 +63,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Hand the bytes to the session and answer at once."""
+        started = self._loop.time()
         events = self.session.receive(bytes(self._received[:count]), self._clock())
         self.flush()
         if events:
             self._owner.handle(self, events)
+        self._charge(started)
 
     def eof_received(self) -> None:
         """End the session: a peer that has finished sending can't answer."""
@@ -74,8 +79,9 @@ class Connection(asyncio.BufferedProtocol):
         """End the session."""
         self._lost = True
         self.session.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._cut_timer):
+            if timer is not None:
+                timer.cancel()
         self._owner.forget(self)
 
     def pause_writing(self) -> None:
@@ -112,15 +118,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once the last bytes have left, or after a second."""
-        if not self._closing:
-            self._closing = True
+        if self._cut_timer is None:
             self.transport.close()
-            self._loop.call_later(_CLOSE_S, self.cut)
+            self._cut_timer = self._loop.call_later(_CLOSE_S, self.cut)
 
     def cut(self) -> None:
         """Drop the connection with what is unsent."""
         if not self._lost:
             self.transport.abort()
+
+    def _charge(self, started: float) -> None:
+        """Read on at once, unless this peer has taken more than its share of everybody's time."""
+        now = self._loop.time()
+        self._idle_until = max(self._idle_until, started) + (now - started) / SHARE
+        ahead = self._idle_until - now
+        if ahead > AHEAD_S and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._loop.call_later(ahead, self.transport.resume_reading)
 
     def _schedule_tick(self) -> None:
         self._timer = self._loop.call_at(self._loop.time() + max(self.session.deadline - self._clock(), 0), self._tick)

@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,9 +28,13 @@ from blupow_proxy.native_api import (
     TimeReceived,
 )
 
+from .allowance import Allowance, PeerLog
 from .connection import Connection
 
 DEFAULT_PORT: Final = 6053  # ESPHome's
+SENT_BYTES: Final = (
+    64 * 1024
+)  # in the kernel, which doubles it: what is old waits there, and a slow reader wants the latest
 _LOGGER = logging.getLogger(__name__)
 
 type CommandHandler = Callable[[Entity, Command], Awaitable[None]]
@@ -41,8 +46,10 @@ class ServerLimits:
     """What all clients together may take."""
 
     proven: int = 8  # ESPHome's own limit on a host
-    unproven: int = 16  # room for a burst of reconnects; the oldest gives way
+    unproven: int = 16  # room for a burst of reconnects; the oldest of whoever has the most gives way
     tasks: int = 32  # commands and actions at work; more are refused
+    orders: int = 16  # commands and actions of a client at once: every switch of a large system, and half of ``tasks``
+    orders_per_s: float = 0.2  # in the long run: a unit has to be read meanwhile
     session: Limits = field(default_factory=Limits)
 
 
@@ -80,7 +87,8 @@ class ApiServer:
         self._limits = limits or ServerLimits()
         self._clock = clock
         self._servers: list[asyncio.Server] = []
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Connection, Allowance] = {}
+        self._log = PeerLog(_LOGGER, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
         self._idle = asyncio.Event()
@@ -104,6 +112,8 @@ class ApiServer:
                 await self.stop()
                 raise
             self._servers.append(server)
+            for listening in server.sockets:  # a connection takes it over
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES)
             self.port = server.sockets[0].getsockname()[1]
 
     async def stop(self, timeout_s: float = 2.0) -> None:
@@ -145,14 +155,17 @@ class ApiServer:
             connection.session.ask_time()
 
     def open_session(self, connection: Connection) -> Session:
-        """Admit a connection; the oldest unproven one gives way when there are too many."""
+        """Admit a connection; when too many are unproven, the oldest of the address that has the most gives way."""
         unproven = [other for other in self._connections if not other.session.greeted]
         if len(unproven) >= self._limits.unproven:
-            self.forget(unproven[0])  # at once: a burst arrives before the loop tells that it is gone
-            unproven[0].cut()
-        self._connections[connection] = None
+            count = Counter(other.peer for other in unproven)
+            oldest = max(unproven, key=lambda other: count[other.peer])
+            self.forget(oldest)  # at once: a burst arrives before the loop tells that it is gone
+            oldest.cut()
+        now = self._clock()
+        self._connections[connection] = Allowance(self._limits.orders, self._limits.orders_per_s, now)
         self._idle.clear()
-        return Session(self._node, self._keys, now=self._clock(), wake=connection.wake, limits=self._limits.session)
+        return Session(self._node, self._keys, now=now, wake=connection.wake, limits=self._limits.session)
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
@@ -167,9 +180,9 @@ class ApiServer:
                 case Proven(client_info):
                     self._proven(connection, client_info)
                 case Commanded(entity, value):
-                    self._run(self._command(entity, value))
+                    self._run(connection, self._command(entity, value))
                 case ActionCalled():
-                    if not self._run(self._action(connection, event)) and event.wants_response:
+                    if not self._run(connection, self._action(connection, event)) and event.wants_response:
                         connection.session.respond(event.call_id, success=False, error="too much is at work already")
                 case KeyChanged():
                     _LOGGER.info("Encryption key changed by %s; disconnecting all clients", connection.peer)
@@ -178,7 +191,7 @@ class ApiServer:
                 case TimeReceived(epoch_s):
                     self.on_time(epoch_s)
                 case Closed(reason):
-                    _LOGGER.debug("Session of %s ended: %s", connection.peer, reason)
+                    self._log(logging.DEBUG, "Session of %s ended: %s", connection.peer, reason)
 
     @staticmethod
     def _disconnect(connections: Iterable[Connection]) -> None:
@@ -191,19 +204,20 @@ class ApiServer:
 
     def _proven(self, connection: Connection, client_info: str) -> None:
         if self.session_count > self._limits.proven:
-            _LOGGER.warning("Refused %s: %d clients are connected", connection.peer, self._limits.proven)
+            self._log(logging.WARNING, "Refused %s: %d clients are connected", connection.peer, self._limits.proven)
             connection.session.disconnect()
             connection.flush()
             return
-        _LOGGER.info("Client %s (%s) connected", client_info, connection.peer)
+        self._log(logging.INFO, "Client %s (%s) connected", client_info, connection.peer)
         self.on_proven(client_info)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Start ``work``; False when too much is at work already, which is logged once until it is less."""
-        if len(self._tasks) >= self._limits.tasks:
+    def _run(self, connection: Connection, work: Coroutine[Any, Any, None]) -> bool:
+        """Start ``work``; False when too much is at work already, or this client asks too much."""
+        allowance = self._connections.get(connection)
+        if len(self._tasks) >= self._limits.tasks or allowance is None or not allowance.take(self._clock()):
             work.close()
             if not self._refusing:
-                _LOGGER.warning("Refusing commands: %d are at work", len(self._tasks))
+                self._log(logging.WARNING, "Refusing commands of %s: %d are at work", connection.peer, len(self._tasks))
             self._refusing = True
             return False
         self._refusing = False
@@ -216,13 +230,13 @@ class ApiServer:
         try:
             await self.on_command(entity, value)
         except ProxyError as error:
-            _LOGGER.warning("%s: %s", entity.name, error)
+            self._log(logging.WARNING, "%s: %s", entity.name, error)
 
     async def _action(self, connection: Connection, call: ActionCalled) -> None:
         try:
             result = await self.on_action(call.action, call.arguments)
         except ProxyError as error:
-            _LOGGER.warning("Action %s: %s", call.action.name, error)
+            self._log(logging.WARNING, "Action %s: %s", call.action.name, error)
             if call.wants_response:
                 connection.session.respond(call.call_id, success=False, error=str(error))
             return

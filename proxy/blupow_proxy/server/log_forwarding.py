@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from .allowance import Allowance
+
 _LEVELS: Final = ((logging.ERROR, 1, "E"), (logging.WARNING, 2, "W"), (logging.INFO, 3, "I"), (logging.DEBUG, 5, "D"))
 _VERBOSE: Final = (6, "V")
 MAX_LINE: Final = 1024  # characters; a longer line is cut, so that a log can't fill a client's buffer
@@ -21,7 +23,7 @@ class LogForwarder(logging.Handler):
         self._clock = clock
         self._busy = False
         # a level each: debugging must not use up what a client that wants errors gets
-        self._allowances: dict[int, _Allowance] = {}
+        self._allowances: dict[int, Allowance] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Forward one record, each of its lines as a line of its own."""
@@ -33,7 +35,7 @@ class LogForwarder(logging.Handler):
                 ((level, letter) for least, level, letter in _LEVELS if record.levelno >= least), _VERBOSE
             )
             now = self._clock()
-            allowance = self._allowances.setdefault(level, _Allowance(now))
+            allowance = self._allowances.setdefault(level, Allowance(BURST_LINES, LINES_PER_S, now))
             # clients print the start of a line as it is: with the prefix on each, no text can pass for another record
             for text in self.format(record).splitlines():
                 left_out = allowance.left_out
@@ -44,26 +46,6 @@ class LogForwarder(logging.Handler):
                 self._send(level, f"[{letter}][{record.name}]: {_printable(text[:MAX_LINE])}"[:MAX_LINE])
         finally:
             self._busy = False
-
-
-class _Allowance:
-    """How many lines may be sent now; one that may not is counted."""
-
-    def __init__(self, now: float) -> None:
-        self.left_out = 0
-        self._lines = float(BURST_LINES)
-        self._filled_at = now
-
-    def take(self, now: float) -> bool:
-        """Take one line."""
-        self._lines = min(self._lines + (now - self._filled_at) * LINES_PER_S, BURST_LINES)
-        self._filled_at = now
-        if self._lines < 1:
-            self.left_out += 1
-            return False
-        self._lines -= 1
-        self.left_out = 0
-        return True
 
 
 def _printable(text: str) -> str:
