@@ -10,8 +10,7 @@ else is passed over.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from aioesphomeapi import api_pb2
 from aioesphomeapi.core import MESSAGE_TYPE_TO_PROTO
@@ -134,20 +133,6 @@ class Session:
         self._listing: deque[Entity | Action] = deque()
         self._asked_time = False
         self._events: list[SessionEvent] = []
-        self._handlers: dict[str, Callable[[Any], None]] = {
-            "HelloRequest": self._hello,
-            "PingRequest": self._ping,
-            "DisconnectRequest": self._disconnect_request,
-            "DeviceInfoRequest": self._device_info,
-            "DeviceCapabilitiesRequest": self._capabilities,
-            "ListEntitiesRequest": self._list_entities,
-            "SubscribeStatesRequest": self._subscribe_states,
-            "SubscribeLogsRequest": self._subscribe_logs,
-            "GetTimeResponse": self._get_time_response,
-            "ExecuteServiceRequest": self._execute,
-            "NoiseEncryptionSetKeyRequest": self._set_key,
-            **{name: partial(self._command, kind) for name, kind in _COMMANDS.items()},
-        }
 
     @property
     def unsent_bytes(self) -> int:
@@ -284,10 +269,10 @@ class Session:
         except DecodeError:
             self._end(f"a {name} that does not parse")
             return
-        handler(message)
+        handler(self, message)
 
-    def _command(self, kind: type[Entity], message: Any) -> None:
-        entity = self._node.find(kind, message.key, message.device_id)
+    def _command(self, message: Any) -> None:
+        entity = self._node.find(_COMMANDS[type(message).__name__], message.key, message.device_id)
         if entity is not None:
             self._events.append(Commanded(entity, getattr(message, "state", None)))
 
@@ -398,3 +383,19 @@ class Session:
     def _take_events(self) -> list[SessionEvent]:
         events, self._events = self._events, []
         return events
+
+    # of the class, not of each session: what refers to itself is not freed as soon as its peer is gone
+    _handlers: ClassVar[dict[str, Callable[["Session", Any], None]]] = {
+        "HelloRequest": _hello,
+        "PingRequest": _ping,
+        "DisconnectRequest": _disconnect_request,
+        "DeviceInfoRequest": _device_info,
+        "DeviceCapabilitiesRequest": _capabilities,
+        "ListEntitiesRequest": _list_entities,
+        "SubscribeStatesRequest": _subscribe_states,
+        "SubscribeLogsRequest": _subscribe_logs,
+        "GetTimeResponse": _get_time_response,
+        "ExecuteServiceRequest": _execute,
+        "NoiseEncryptionSetKeyRequest": _set_key,
+        **dict.fromkeys(_COMMANDS, _command),
+    }

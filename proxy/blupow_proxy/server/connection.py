@@ -34,13 +34,14 @@ class Connection(asyncio.BufferedProtocol):
     session: Session
     transport: asyncio.Transport
 
-    def __init__(self, owner: Owner, *, unsent_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, owner: Owner, *, received: memoryview, unsent_bytes: int, clock: Callable[[], float]) -> None:
+        """Use ``received`` for what arrives, as all connections do: it is read before the next one's turn."""
         self.peer = ""
         self._owner = owner
         self._unsent_bytes = unsent_bytes
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._received = memoryview(bytearray(RECEIVED_BYTES))
+        self._received = received
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._cut_timer: asyncio.TimerHandle | None = None

@@ -29,7 +29,7 @@ from blupow_proxy.native_api import (
 )
 
 from .allowance import Allowance, PeerLog
-from .connection import Connection
+from .connection import RECEIVED_BYTES, Connection
 
 DEFAULT_PORT: Final = 6053  # ESPHome's
 SENT_BYTES: Final = (
@@ -88,6 +88,7 @@ class ApiServer:
         self._clock = clock
         self._servers: list[asyncio.Server] = []
         self._connections: dict[Connection, Allowance] = {}
+        self._received = memoryview(bytearray(RECEIVED_BYTES))
         self._log = PeerLog(_LOGGER, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
@@ -200,7 +201,9 @@ class ApiServer:
             connection.flush()
 
     def _connection(self) -> Connection:
-        return Connection(self, unsent_bytes=self._limits.session.unsent_bytes, clock=self._clock)
+        return Connection(
+            self, received=self._received, unsent_bytes=self._limits.session.unsent_bytes, clock=self._clock
+        )
 
     def _proven(self, connection: Connection, client_info: str) -> None:
         if self.session_count > self._limits.proven:
