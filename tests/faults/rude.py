@@ -9,7 +9,7 @@ from typing import Final
 
 from aioesphomeapi import api_pb2
 from attack import Peer, clear, plain
-from seeds import client_messages, noise_flight
+from seeds import noise_flight
 
 from blupow_proxy.native_api import fnv1_32, fnv1a_32
 from blupow_proxy.native_api.wire import MAX_FRAME_BYTES, MESSAGE_IDS, packet
@@ -68,7 +68,7 @@ def storm(port: int, per_s: float, seconds: float, opening: bytes) -> int:
 
 
 def slow(port: int, sockets: int, seconds: float) -> int:
-    """Keep ``sockets`` connections that send a byte a second, and as many that send none; returns how many were made."""
+    """Keep ``sockets`` connections that send a byte a second, and as many that send none; returns how many it took."""
     first_bytes = b"\1\0\0" + b"\1\0\x31" + bytes(60)
     talking: list[tuple[socket.socket, int]] = []
     idle: list[socket.socket] = []
@@ -162,7 +162,7 @@ def _frames(data: bytes) -> list[bytes]:
 
 
 def without_manners(port: int, per_s: float, seconds: float) -> tuple[int, int]:
-    """Have the key and ask for everything, ``per_s`` times a second; returns how many messages, on how many connections."""
+    """Have the key and ask for everything, ``per_s`` times a second; returns how often, and on how many connections."""
     load = api_pb2.SwitchCommandRequest(key=fnv1_32("load"), device_id=fnv1a_32("rover"), state=True)
     requests = [
         *(packet(message) for message in (api_pb2.PingRequest(), api_pb2.DeviceInfoRequest(), load)),
@@ -197,8 +197,3 @@ def _read_all(connection: socket.socket) -> None:
         connection.settimeout(None)
         while connection.recv(READ_BYTES):
             pass
-
-
-def session_bytes() -> bytes:
-    """Return what a real client says in plaintext."""
-    return b"".join(plain(message) for message in client_messages())

@@ -1,6 +1,9 @@
 """X: a hostile peer on the network or in the air."""
 
 import asyncio
+import os
+import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -8,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import mdns
 import pytest
 import rude
 from attack import MAX_CPU_S, STATES, Attack, State, clear, plain
@@ -20,10 +24,14 @@ from proxy_process import ProxyProcess
 from seeds import FUZZ_KEY, client_messages, noise_flight
 
 from blupow_proxy.native_api import Limits, Mode
+from blupow_proxy.native_api.wire import encode_varint
 
 FRAMES = 50_000
 FRAMES_OVER_TCP = 5_000
 DEADLINE_S = 10.2  # ten seconds, and what it takes to notice
+CALM_S = 10.0
+RUDE_S = 40.0  # two thirds of a minute, in which all is read anew once
+FLOOD_S = 12.0
 NO_UNITS = ("--units", "0")
 
 
@@ -158,3 +166,110 @@ async def test_connection_storm(measured, apart, tmp_path: Path, kind: str) -> N
     measured(f"{kind}: load", load, 1, "cores")
     measured(f"{kind}: files left open a second later", left, 0, "")
     measured(f"{kind}: log lines", len(said), 20, "")
+
+
+@pytest.mark.fault("X7")
+async def test_client_without_manners(measured, apart, tmp_path: Path) -> None:
+    proxy = ProxyProcess(FUZZ_KEY, tmp_path)
+    async with proxy, Bystander(proxy.port, FUZZ_KEY) as client:
+        await asyncio.sleep(CALM_S)
+        rude_from, lines, rss_kib, cpu_s = time.monotonic(), len(proxy.log.splitlines()), proxy.rss_kib, proxy.cpu_s
+        client.waits_s.clear()
+        asked, connections = await apart(rude.without_manners, proxy.port, 10_000, RUDE_S)
+        rude_until = time.monotonic()
+        grown_kib, lines = proxy.rss_kib - rss_kib, len(proxy.log.splitlines()) - lines
+        load = (proxy.cpu_s - cpu_s) / (rude_until - rude_from)
+        assert not client.lost
+    measured("requests", asked / RUDE_S, 1000, "a second", at_least=True)
+    measured("its connections", connections, 1000, "")
+    for name, asked_for in proxy.report["asked"].items():
+        calm = periods(asked_for, rude_from - CALM_S, rude_from)
+        hurried = periods(asked_for, rude_from, rude_until)
+        if calm:  # a shunt is not asked
+            changes = [100 * abs(hurried[frame] / period - 1) for frame, period in calm.items()]
+            measured(f"{name}: the period of {max(calm.values()):.2f} s changes by", max(changes), 20, "%")
+    measured("growth", grown_kib / 1024, 16, "MiB")
+    measured("load", load, 1, "cores")
+    measured("log lines", lines, 20, "")
+    measured("another client's answers come in (99 %)", client.wait_s(0.99), 1)
+
+
+def periods(asked: list[tuple[float, str]], start: float, end: float) -> dict[str, float]:
+    """Return for each request that was repeated within a span how many seconds lay between."""
+    times: dict[str, list[float]] = {}
+    for at, frame in asked:
+        if start <= at <= end:
+            times.setdefault(frame, []).append(at)
+    return {frame: (ats[-1] - ats[0]) / (len(ats) - 1) for frame, ats in times.items() if len(ats) > 2}
+
+
+@pytest.mark.fault("X9")
+async def test_names_that_are_no_names(measured, tmp_path: Path) -> None:
+    names = (
+        b"\x1b[2J\x1b]0;owned\x07\r\n2026-11-28 ERROR forged\xe2\x80\xae",
+        "\u2028".encode(),
+        b"A" * 32_000,
+        b"\xff\xfe",
+    )
+    async with ProxyProcess(FUZZ_KEY, tmp_path, *NO_UNITS) as proxy:
+        before = len(proxy.log.splitlines())
+        for name in names:
+            for hostile in (name, name * (32_000 // len(name))):
+                with rude.connect(proxy.port) as connection:
+                    body = b"\x0a" + encode_varint(len(hostile)) + hostile
+                    connection.sendall(rude.shake_hands(connection).seal(clear((rude.HELLO[0], body))))
+                    connection.recv(rude.READ_BYTES)
+        async with Bystander(proxy.port, FUZZ_KEY):
+            pass
+        lines = proxy.log.split("\n")[before:-1]
+    said = [
+        re.fullmatch(r"I blupow_proxy\.server\.listener: Client (.*) \(127\.0\.0\.[12]\) connected", line)
+        for line in lines
+    ]
+    measured("log lines of another kind", sum(one is None for one in said), 0, "")
+    measured("the longest name", max(len(one[1]) for one in said if one), 64, "characters")
+    measured("characters that can't be printed", sum(not c.isprintable() for line in lines for c in line), 0, "")
+    assert len(said) > 2
+
+
+@pytest.fixture
+def two_hosts() -> Iterator[tuple[str, str]]:
+    """Two network namespaces with a cable between: 10.77.8.1 and 10.77.8.2."""
+    names = f"blupow-{os.getpid()}-one", f"blupow-{os.getpid()}-two"
+    if os.geteuid():
+        pytest.skip("network namespaces need root")
+    for name in names:
+        ip("netns", "add", name)
+    try:
+        one, two = (("netns", "exec", name, "ip") for name in names)
+        ip(*one, "link", "add", "lan0", "type", "veth", "peer", "name", "lan0", "netns", names[1])
+        for number, inside in ((1, one), (2, two)):
+            ip(*inside, "addr", "add", f"10.77.8.{number}/24", "dev", "lan0")
+            ip(*inside, "link", "set", "lo", "up")
+            ip(*inside, "link", "set", "lan0", "up")
+        yield names
+    finally:
+        for name in names:
+            ip("netns", "del", name)
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)
+
+
+@pytest.mark.fault("X8")
+async def test_flood_of_mdns(measured, apart, two_hosts: tuple[str, str], tmp_path: Path) -> None:
+    one, two = two_hosts
+    options = (*NO_UNITS, "--announce", "flooded")
+    async with ProxyProcess(FUZZ_KEY, tmp_path, *options, environment=("ip", "netns", "exec", one)) as proxy:
+        assert await apart(mdns.resolve, two, "flooded") == ("10.77.8.1", proxy.port)
+        rss_kib = proxy.rss_kib
+        watching = apart(mdns.watch_client, two, "10.77.8.1", proxy.port, FUZZ_KEY, FLOOD_S)
+        sent = await apart(mdns.flood, two, FLOOD_S - 2.0)
+        states, slowest_s = await watching
+        grown_kib = proxy.rss_kib - rss_kib
+        assert await apart(mdns.resolve, two, "flooded") == ("10.77.8.1", proxy.port)
+        assert states
+    measured("packets", sent / (FLOOD_S - 2.0), 1000, "a second", at_least=True)
+    measured("growth", grown_kib / 1024, 20, "MiB")
+    measured("a client's slowest answer", slowest_s, 1)

@@ -23,9 +23,9 @@ from blupow_proxy.native_api import (
 from blupow_proxy.native_api.framing import PlaintextFraming
 from blupow_proxy.native_api.session import LIST_BYTES
 from blupow_proxy.native_api.wire import MAX_FRAME_BYTES, MAX_PEER_TEXT, MESSAGE_IDS, encode_varint
+from blupow_proxy.server.connection import RECEIVED_BYTES
 
 MAX_CPU_S: Final = 0.05  # a frame that takes longer holds up everybody else
-RECEIVED_BYTES: Final = 16 * 1024  # what the server hands to a session at once
 MAX_REJECTION_BYTES: Final = 64  # what an unproven peer may get besides the server's hello and handshake
 MAX_REASON: Final = 200  # characters in a log
 _HEADERS_BYTES: Final = 64

@@ -86,7 +86,7 @@ class Poller[Link: UnitLink]:
         """Read everything now; returns when that is done, BleError when it fails."""
         if self.released:
             raise LinkLostError(self.units[0].spec.address, self.units[0].status)
-        await self._orders.refresh(self._begin_refresh)
+        await self._orders.refresh(self.units[0].spec.address, self._begin_refresh)
 
     async def switch_load(self, unit: Unit, on: bool) -> None:
         """Switch a controller's load and read it back; BleError or ModbusError when it did not happen."""

@@ -11,7 +11,7 @@ from blupow_proxy.errors import BleError, DeadlineExceededError, ProxyError
 from .unit import Unit
 
 WRITE_S: Final = 10.0  # for the request under way, the write and its read-back
-REFRESH_EVERY_S: Final = 20.0  # one takes up to 8 s, in which what is shown live gets old
+REFRESH_EVERY_S: Final = 60.0  # one takes an inverter 4 s, in which its live values are not read
 
 
 @dataclass(slots=True)
@@ -66,15 +66,17 @@ class Orders:
         except TimeoutError:
             raise DeadlineExceededError(unit.spec.address, "the write", WRITE_S) from None
 
-    async def refresh(self, begin: Callable[[], None]) -> None:
+    async def refresh(self, address: str, begin: Callable[[], None]) -> None:
         """Have everything read; BleError when that fails.
 
-        Joins one that is under way; another does ``begin`` 20 s after the last one did, at the earliest.
+        Joins one that is under way; another is refused until a minute after the last has begun.
         """
         loop = asyncio.get_running_loop()
         if not self._refreshes:
-            await asyncio.sleep(self._refresh_from - loop.time())
-        if not self._refreshes:
+            wait_s = self._refresh_from - loop.time()
+            if wait_s > 0:
+                ago_s = REFRESH_EVERY_S - wait_s
+                raise BleError(address, f"was refreshed {ago_s:.0f} s ago: try again in {wait_s:.0f} s")
             self._refresh_from = loop.time() + REFRESH_EVERY_S
             begin()
         done = loop.create_future()

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from blupow_proxy.native_api import Session, SessionEvent
 
-RECEIVED_BYTES: Final = 16 * 1024  # taken at once: as many small messages as fit are answered without holding up others
-SHARE: Final = 0.5  # of the time that one peer's requests may take; for the rest it is not read
+RECEIVED_BYTES: Final = 4 * 1024  # taken at once: a few ms of small messages, so that others are not held up
+SHARE: Final = 0.25  # of the time that one peer's requests may take; for the rest it is not read
 AHEAD_S: Final = 0.25  # by which it may exceed that: whoever lists thousands of entities is not held up
 _CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
 
