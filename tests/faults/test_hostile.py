@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,21 @@ from hypothesis import strategies as st
 from malformed import Malformed
 from proxy_process import ProxyProcess
 from seeds import FUZZ_KEY, client_messages, noise_flight
+from waiting import until
 
+from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
+from blupow_proxy.app import Proxy, Surroundings
 from blupow_proxy.native_api import Limits, Mode
 from blupow_proxy.native_api.wire import encode_varint
+from blupow_proxy.simulator import VirtualRadio, demo_units
+from blupow_proxy.storage import Storage
 
 FRAMES = 50_000
 FRAMES_OVER_TCP = 5_000
 DEADLINE_S = 10.2  # ten seconds, and what it takes to notice
 CALM_S = 10.0
 RUDE_S = 40.0  # two thirds of a minute, in which all is read anew once
+NOTIFICATIONS_PER_S = 1000
 FLOOD_S = 12.0
 NO_UNITS = ("--units", "0")
 
@@ -273,3 +280,68 @@ async def test_flood_of_mdns(measured, apart, two_hosts: tuple[str, str], tmp_pa
     measured("packets", sent / (FLOOD_S - 2.0), 1000, "a second", at_least=True)
     measured("growth", grown_kib / 1024, 20, "MiB")
     measured("a client's slowest answer", slowest_s, 1)
+
+
+class Flood:
+    """Notifies 1000 times a second, at the place where bleak hands on what a unit sends."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+        self.count = 0
+        self.most_buffered = 0
+
+    async def run(self, make: Callable[[], bytes], seconds: float) -> float:
+        """Returns the process's load meanwhile, in cores."""
+        loop = asyncio.get_running_loop()
+        started, cpu_s, sent = loop.time(), time.process_time(), 0
+        while (passed := loop.time() - started) < seconds:
+            link = self._link()
+            while link is not None and sent < passed * NOTIFICATIONS_PER_S:
+                link._notified(None, bytearray(make()))
+                sent += 1
+                self.most_buffered = max(self.most_buffered, link._parser.buffered)
+            await asyncio.sleep(0.001)
+        self.count += sent
+        return (time.process_time() - cpu_s) / (loop.time() - started)
+
+
+@pytest.mark.fault("X10")
+async def test_unit_that_floods_the_link(measured, tmp_path: Path) -> None:
+    controller, *_, shunt = demo_units()
+    config = ProxyConfig(
+        esphome=EsphomeConfig(name="flooded", friendly_name="Flooded"),
+        api=ApiConfig(port=0, encryption=False),
+        zeroconf=ZeroconfConfig(enabled=False),
+        renogy=tuple(UnitConfig(id=unit.name, address=unit.address, name=unit.name) for unit in (controller, shunt)),
+    )
+    async with VirtualRadio([controller, shunt]) as radio:
+        proxy = Proxy(config, Surroundings(storage=Storage(tmp_path), adapter=radio.adapter, host="127.0.0.1"))
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve())
+        await proxy.all_listed()
+        pollers = {poller.units[0].spec.id: poller for poller in proxy.pollers}
+        links = [lambda poller=pollers[unit.name]: poller.link for unit in (controller, shunt)]
+        reply = bytes.fromhex("ff03040001000275f3")
+        kinds: dict[str, tuple[Flood, Callable[[], bytes]]] = {
+            "noise": (Flood(links[0]), lambda: os.urandom(512)),
+            "starts of frames": (Flood(links[0]), lambda: b"\xff\x03\xf8" * 170),
+            "replies": (Flood(links[0]), lambda: reply * 56),
+            "pushes": (Flood(links[1]), lambda: shunt.push(time.monotonic()) * 4),
+        }
+        async with Bystander(proxy.server.port, None) as client:
+            calm_cpu_s, calm_from = time.process_time(), time.monotonic()
+            await asyncio.sleep(2.0)
+            calm = (time.process_time() - calm_cpu_s) / (time.monotonic() - calm_from)
+            for kind, (flood, make) in kinds.items():
+                load = await flood.run(make, 3.0)
+                assert flood.count > 2000
+                measured(f"{kind}: load above the {calm:.2f} of before", load - calm, 0.5, "cores")
+                measured(f"{kind}: waiting for a frame's end", flood.most_buffered, 512, "bytes")
+                (frames,) = (link().raw_frames for link in links[:1])
+                measured(f"{kind}: kept for support", sum(len(frame.data) for frame in frames) / 1024, 16.25, "KiB")
+            ended = datetime.now(UTC)
+            fresh_s = await until(lambda: all(unit.last_reading > ended for unit in proxy.units), 60)
+            measured("readings again after", fresh_s, 60)
+            assert not client.lost
+        proxy.stop()
+        await serving
