@@ -40,6 +40,8 @@ class PeerLog:
 
     def __call__(self, level: int, message: str, *args: object) -> None:
         """Log ``message % args``, unless there was enough of it."""
+        if not self._logger.isEnabledFor(level):
+            return
         now = self._clock()
         allowance = self._allowances.setdefault(message, Allowance(BURST_LINES, 1 / SECONDS_A_LINE, now))
         left_out = allowance.left_out

@@ -7,6 +7,7 @@ import pytest
 from blupow_proxy.ble.link import FIND_S
 from blupow_proxy.errors import (
     AdapterUnavailableError,
+    BleError,
     DeadlineExceededError,
     DeviceNotFoundError,
     ExceptionResponseError,
@@ -16,6 +17,7 @@ from blupow_proxy.errors import (
 from blupow_proxy.modbus import ReadRequest, WriteRequest
 from blupow_proxy.poller import Profile, UnitSpec
 from blupow_proxy.poller.loop import RELEASE_S
+from blupow_proxy.poller.orders import REFRESH_EVERY_S
 from blupow_proxy.poller.plan import LEFT_OUT_S
 from blupow_proxy.poller.polling import IDENTIFY_AGAIN_S
 from blupow_proxy.renogy import Family
@@ -365,6 +367,43 @@ def test_refresh_fails_when_the_link_does(in_virtual_time, bench) -> None:
             await b.wait(3)
             with pytest.raises(LinkLostError):
                 await b.poller.refresh()
+
+    in_virtual_time(main())
+
+
+def test_refreshes_are_joined_and_a_minute_apart(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = demo_units()[CONTROLLER]
+        spec = UnitSpec(id="one", name="One", address=simulated.address, interval_s=60.0)
+        async with bench(simulated, spec) as b:
+            await b.wait(30)
+            asked = len(b.air.requests)
+            await b.poller.refresh()
+            alone = len(b.air.requests) - asked
+            await b.wait(REFRESH_EVERY_S)
+            asked = len(b.air.requests)
+            await asyncio.gather(*(b.poller.refresh() for _ in range(20)))
+            assert len(b.air.requests) - asked <= alone + 2
+            await b.wait(10)
+            with pytest.raises(BleError, match=r"was refreshed 1. s ago: try again in 4. s"):
+                await b.poller.refresh()
+            await b.wait(REFRESH_EVERY_S - 10)
+            await b.poller.refresh()
+
+    in_virtual_time(main())
+
+
+def test_of_many_orders_for_the_load_the_last_is_done(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = demo_units()[CONTROLLER]
+        spec = UnitSpec(id="one", name="One", address=simulated.address, load_switch=True)
+        async with bench(simulated, spec) as b:
+            await b.wait(30)
+            orders = [b.poller.switch_load(b.unit, on=on) for on in (True, False) * 10]
+            await asyncio.gather(*orders)
+            writes = [request for _, request in b.air.requests if isinstance(request, WriteRequest)]
+            assert [request.value for request in writes] == [0]
+            assert not simulated.world.load_on
 
     in_virtual_time(main())
 
