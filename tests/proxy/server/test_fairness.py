@@ -129,7 +129,7 @@ async def test_a_busy_peer_is_read_less(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_a_connection_that_was_closed_leaves_no_timer(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "blupow_proxy.server")
     async with serving() as server:
         with socket.create_connection(("127.0.0.1", server.port)) as one:
             one.sendall(b"\0\0\1\0")
