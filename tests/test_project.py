@@ -2,6 +2,8 @@
 
 import ast
 import contextlib
+import dataclasses
+import importlib
 import json
 import re
 import statistics
@@ -195,3 +197,31 @@ def test_the_project_speaks_of_itself_alone() -> None:
     shipped = [*MODULES, *COMPANION.rglob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("companion/*.md")]
     for path in [*shipped, *(path for path in (ROOT / "script").iterdir() if path.is_file())]:
         assert not re.search(r"/(?:work|root|home/(?!pi\b)\w+)/", path.read_text()), path
+
+
+UNITS = {"KiB": 1024, "MB": 1_000_000, "%": 0.01}
+NAMED_LIMITS = re.findall(
+    r"^\| [^|]+ \| ([\d,.]+)(?: (KiB|MB|%))?[^|]* \| [^|]*\| `([\w/]+\.py)`: `(\w+)` \|$",
+    (ROOT / "SECURITY.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_every_limit_with_a_name_is_found() -> None:
+    assert len(NAMED_LIMITS) == (ROOT / "SECURITY.md").read_text().count(".py`: `") - 1  # "as many as are sent in 6 s"
+
+
+@pytest.mark.parametrize(("number", "unit", "file", "name"), NAMED_LIMITS, ids=lambda part: part)
+def test_a_limit_is_what_security_md_says(number: str, unit: str, file: str, name: str) -> None:
+    package = "" if file.startswith("blupow_config/") else "blupow_proxy."
+    module = importlib.import_module(package + file.removesuffix(".py").replace("/", "."))
+    found = getattr(module, name, None)
+    if found is None:
+        (found,) = [
+            field.default
+            for kind in vars(module).values()
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
+            for field in dataclasses.fields(kind)
+            if field.name == name
+        ]
+    assert found == pytest.approx(float(number.replace(",", "")) * UNITS.get(unit, 1))

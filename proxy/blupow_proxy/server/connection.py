@@ -9,7 +9,7 @@ from blupow_proxy.native_api import Session, SessionEvent
 RECEIVED_BYTES: Final = 4 * 1024  # taken at once: a few ms of small messages, so that others are not held up
 SHARE: Final = 0.25  # of the time that one peer's requests may take; for the rest it is not read
 AHEAD_S: Final = 0.25  # by which it may exceed that: whoever lists thousands of entities is not held up
-_CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
+CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
 
 
 class Owner(Protocol):
@@ -121,7 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         """Close once the last bytes have left, or after a second."""
         if self._cut_timer is None:
             self.transport.close()
-            self._cut_timer = self._loop.call_later(_CLOSE_S, self.cut)
+            self._cut_timer = self._loop.call_later(CLOSE_S, self.cut)
 
     def cut(self) -> None:
         """Drop the connection with what is unsent."""
