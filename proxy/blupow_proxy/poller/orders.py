@@ -76,7 +76,7 @@ class Orders:
             wait_s = self._refresh_from - loop.time()
             if wait_s > 0:
                 ago_s = REFRESH_EVERY_S - wait_s
-                raise BleError(address, f"was refreshed {ago_s:.0f} s ago: try again in {wait_s:.0f} s")
+                raise BleError(address, f"a refresh was begun {ago_s:.0f} s ago: try again in {wait_s:.0f} s")
             self._refresh_from = loop.time() + REFRESH_EVERY_S
             begin()
         done = loop.create_future()

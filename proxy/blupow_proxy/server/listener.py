@@ -32,9 +32,8 @@ from .allowance import Allowance, PeerLog
 from .connection import RECEIVED_BYTES, Connection
 
 DEFAULT_PORT: Final = 6053  # ESPHome's
-SENT_BYTES: Final = (
-    64 * 1024
-)  # in the kernel, which doubles it: what is old waits there, and a slow reader wants the latest
+SENT_BYTES: Final = 64 * 1024  # in the kernel, which doubles it: what waits there gets old
+ADDRESSES: Final = 16  # whose orders are counted: twice the clients that there can be
 _LOGGER = logging.getLogger(__name__)
 
 type CommandHandler = Callable[[Entity, Command], Awaitable[None]]
@@ -48,7 +47,9 @@ class ServerLimits:
     proven: int = 8  # ESPHome's own limit on a host
     unproven: int = 16  # room for a burst of reconnects; the oldest of whoever has the most gives way
     tasks: int = 32  # commands and actions at work; more are refused
-    orders: int = 16  # commands and actions of a client at once: every switch of a large system, and half of ``tasks``
+    orders: int = (
+        16  # commands and actions of an address at once: every switch of a large system, and half of ``tasks``
+    )
     orders_per_s: float = 0.2  # in the long run: a unit has to be read meanwhile
     session: Limits = field(default_factory=Limits)
 
@@ -87,7 +88,8 @@ class ApiServer:
         self._limits = limits or ServerLimits()
         self._clock = clock
         self._servers: list[asyncio.Server] = []
-        self._connections: dict[Connection, Allowance] = {}
+        self._connections: dict[Connection, None] = {}
+        self._orders: dict[str, Allowance] = {}
         self._received = memoryview(bytearray(RECEIVED_BYTES))
         self._log = PeerLog(_LOGGER, clock)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,10 +165,9 @@ class ApiServer:
             oldest = max(unproven, key=lambda other: count[other.peer])
             self.forget(oldest)  # at once: a burst arrives before the loop tells that it is gone
             oldest.cut()
-        now = self._clock()
-        self._connections[connection] = Allowance(self._limits.orders, self._limits.orders_per_s, now)
+        self._connections[connection] = None
         self._idle.clear()
-        return Session(self._node, self._keys, now=now, wake=connection.wake, limits=self._limits.session)
+        return Session(self._node, self._keys, now=self._clock(), wake=connection.wake, limits=self._limits.session)
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
@@ -216,8 +217,7 @@ class ApiServer:
 
     def _run(self, connection: Connection, work: Coroutine[Any, Any, None]) -> bool:
         """Start ``work``; False when too much is at work already, or this client asks too much."""
-        allowance = self._connections.get(connection)
-        if len(self._tasks) >= self._limits.tasks or allowance is None or not allowance.take(self._clock()):
+        if len(self._tasks) >= self._limits.tasks or not self._may_order(connection.peer):
             work.close()
             if not self._refusing:
                 self._log(logging.WARNING, "Refusing commands of %s: %d are at work", connection.peer, len(self._tasks))
@@ -228,6 +228,15 @@ class ApiServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
+
+    def _may_order(self, address: str) -> bool:
+        """Whether a client has orders left; by its address, so that it gets no more by connecting again."""
+        now = self._clock()
+        allowance = self._orders.pop(address, None) or Allowance(self._limits.orders, self._limits.orders_per_s, now)
+        self._orders[address] = allowance
+        if len(self._orders) > ADDRESSES:
+            del self._orders[next(iter(self._orders))]
+        return allowance.take(now)
 
     async def _command(self, entity: Entity, value: Command) -> None:
         try:

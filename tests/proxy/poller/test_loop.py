@@ -385,7 +385,7 @@ def test_refreshes_are_joined_and_a_minute_apart(in_virtual_time, bench) -> None
             await asyncio.gather(*(b.poller.refresh() for _ in range(20)))
             assert len(b.air.requests) - asked <= alone + 2
             await b.wait(10)
-            with pytest.raises(BleError, match=r"was refreshed 1. s ago: try again in 4. s"):
+            with pytest.raises(BleError, match=r"was begun 1. s ago: try again in 4. s"):
                 await b.poller.refresh()
             await b.wait(REFRESH_EVERY_S - 10)
             await b.poller.refresh()

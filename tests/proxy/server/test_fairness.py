@@ -16,6 +16,7 @@ from blupow_proxy.native_api import Action, Command, Entity, Mode
 from blupow_proxy.server import ApiServer, ServerLimits
 from blupow_proxy.server.allowance import BURST_LINES
 from blupow_proxy.server.connection import AHEAD_S, SHARE, Connection
+from blupow_proxy.server.listener import ADDRESSES
 
 PSK = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -50,7 +51,6 @@ async def test_a_clients_orders_have_an_end(caplog: pytest.LogCaptureFixture) ->
     async with (
         serving(limits=ServerLimits(orders=3, orders_per_s=1.0), clock=lambda: now) as server,
         connected(server) as greedy,
-        connected(server) as modest,
     ):
         server.on_command = on_command
         (button,) = [entity for entity in (await greedy.list_entities_services())[0] if entity.name == "Beep"]
@@ -58,15 +58,25 @@ async def test_a_clients_orders_have_an_end(caplog: pytest.LogCaptureFixture) ->
             greedy.button_command(button.key)
         await greedy.device_info()
         assert len(done) == 3
-        modest.button_command(button.key)
-        await modest.device_info()
-        assert len(done) == 4
+        async with connected(server) as again:
+            again.button_command(button.key)
+            await again.device_info()
+        assert len(done) == 3
         now += 2.0
         for _ in range(10):
             greedy.button_command(button.key)
         await greedy.device_info()
-        assert len(done) == 6
+        assert len(done) == 5
     assert caplog.text.count("Refusing commands of 127.0.0.1") == 2
+
+
+async def test_orders_are_counted_for_so_many_addresses() -> None:
+    async with serving(limits=ServerLimits(orders=1), clock=lambda: 0.0) as server:
+        assert all(server._may_order(f"10.0.0.{number}") for number in range(ADDRESSES))
+        assert not server._may_order("10.0.0.0")
+        assert server._may_order("10.0.1.1")
+        assert list(server._orders)[-2:] == ["10.0.0.0", "10.0.1.1"]
+        assert len(server._orders) == ADDRESSES
 
 
 async def test_an_action_beyond_the_share_is_told_so() -> None:
