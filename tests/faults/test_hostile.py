@@ -35,8 +35,9 @@ from blupow_proxy.storage import Storage
 FRAMES = 50_000
 FRAMES_OVER_TCP = 5_000
 DEADLINE_S = 10.2  # ten seconds, and what it takes to notice
+STORM_S = 4.0
 CALM_S = 10.0
-RUDE_S = 40.0  # two thirds of a minute, in which all is read anew once
+RUDE_S = 60.0  # in which all may be read anew once
 NOTIFICATIONS_PER_S = 1000
 FLOOD_S = 12.0
 NO_UNITS = ("--units", "0")
@@ -61,7 +62,7 @@ async def test_malformed_frames(measured, tmp_path: Path) -> None:
 
 @pytest.mark.fault("X2")
 def test_byte_by_byte(measured) -> None:
-    seen = []
+    same = []
 
     @settings(max_examples=200, deadline=None)
     @given(st.integers(0, 1 << 32), st.sampled_from(STATES), st.integers(1, 12))
@@ -73,12 +74,11 @@ def test_byte_by_byte(measured) -> None:
             *captured[: seed % len(captured)],
             *(malformed.frame(kinds[(seed + n) % 10], state) for n in range(count)),
         ]
-        seen.append(len(frames))
         assert said_in_pieces(state, frames, 1 << 20) == said_in_pieces(state, frames, 1)
+        same.append(seed)
 
     any_stream()
-    measured("streams that differ", 0, 0, "")
-    measured("streams", len(seen), 200, "", at_least=True)
+    measured("streams with the same events and bytes", len(same), 200, "", at_least=True)
 
 
 def said_in_pieces(state: State, frames: list[bytes], size: int) -> tuple[list[Any], Any]:
@@ -102,8 +102,6 @@ def said_in_pieces(state: State, frames: list[bytes], size: int) -> tuple[list[A
 async def test_without_the_key(measured, apart, tmp_path: Path) -> None:
     marker = b"INTRUDER"
     async with ProxyProcess(FUZZ_KEY, tmp_path, *NO_UNITS) as proxy:
-        silent = rude.connect(proxy.port)
-        opened = time.monotonic()
         said, most, other = await apart(rude.before_the_key, proxy.port, b"\x0a" + bytes((len(marker),)) + marker)
         assert said > 200
         log = proxy.log
@@ -113,7 +111,6 @@ async def test_without_the_key(measured, apart, tmp_path: Path) -> None:
         received = await reader.read()
         measured("a connection without a Hello is closed after", time.monotonic() - opened, DEADLINE_S)
         writer.close()
-        silent.close()
     assert received.startswith(b"\1\0")
     measured("the reject", most, 64, "bytes")
     measured("answers besides hello and reject", other, 0, "")
@@ -127,7 +124,7 @@ async def test_replayed_handshake(measured, apart, tmp_path: Path) -> None:
         async with Bystander(proxy.port, FUZZ_KEY):
             pass
     measured("replays that were told anything after the handshake", told, 0, "of 1000")
-    measured("closed after", longest_s, DEADLINE_S + 1.0, "s at most, a second of which they took to connect")
+    measured("closed after", longest_s, DEADLINE_S)
     measured("left open", left, 0, "")
 
 
@@ -161,15 +158,19 @@ async def test_connection_storm(measured, apart, tmp_path: Path, kind: str) -> N
             pass
         files, lines = proxy.open_files, len(proxy.log.splitlines())
         cpu_s, started = proxy.cpu_s, time.monotonic()
-        storm = apart(rude.storm, proxy.port, 1000, 5.0, opening)
+        storm = apart(rude.storm, proxy.port, 1000, STORM_S, opening)
+        connects = []
+        while not storm.done():
+            async with Bystander(proxy.port, key) as client:
+                connects.append(client.connect_s)
+            await asyncio.sleep(0.1)
         made = await storm
         load = (proxy.cpu_s - cpu_s) / (time.monotonic() - started)
         await asyncio.sleep(1.0)
         left = proxy.open_files - files
         said = proxy.log.splitlines()[lines:]
-        async with Bystander(proxy.port, key) as client:
-            measured(f"{kind}: a real client connects afterwards in", client.connect_s, 2)
-    measured(f"{kind}: connections", made / 5.0, 500, "a second", at_least=True)
+    measured(f"{kind}: a real client connects meanwhile in", max(connects), 2)
+    measured(f"{kind}: connections", made / STORM_S, 500, "a second", at_least=True)
     measured(f"{kind}: load", load, 1, "cores")
     measured(f"{kind}: files left open a second later", left, 0, "")
     measured(f"{kind}: log lines", len(said), 20, "")
