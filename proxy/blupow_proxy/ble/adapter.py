@@ -95,6 +95,11 @@ class Adapter:
         except TimeoutError:
             raise AdapterUnavailableError("adapter", HANGS) from None
 
+    async def end_old_connection(self, address: str) -> None:
+        """End what a process that was killed has left connected: such a device can't be heard; BleError."""
+        if self._supervisor is not None:
+            await self._supervisor.disconnect(address)
+
     def heard(self) -> None:
         """Note that something came over the air: the adapter works."""
         self._heard_at = time.monotonic()

@@ -15,12 +15,14 @@ from .failures import bleak_call
 
 CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
 POWER_S: Final = 10.0  # a controller takes seconds to come up
+DISCONNECT_S: Final = 10.0  # BlueZ waits 2 s before it does it
 OFF_S: Final = 1.0  # how long an adapter stays off: the kernel closes it meanwhile
 
 _BLUEZ: Final = "org.bluez"
 _DBUS: Final = "org.freedesktop.DBus"
 _DBUS_PATH: Final = "/org/freedesktop/DBus"
 _ADAPTER: Final = "org.bluez.Adapter1"
+_DEVICE: Final = "org.bluez.Device1"
 _PROPERTIES: Final = f"{_DBUS}.Properties"
 _OBJECTS: Final = f"{_DBUS}.ObjectManager"
 _RULES: Final = (
@@ -111,6 +113,15 @@ class Bluez:
         await self.power(path, on=False)
         await asyncio.sleep(OFF_S)
         await self.power(path, on=True)
+
+    async def disconnect(self, address: str) -> None:
+        """End every connection to a device, whoever has made it; BleError."""
+        for adapter in list(self.adapters):
+            path = f"{adapter}/dev_{address.upper().replace(':', '_')}"
+            async with bleak_call(address, "ending an old connection", DISCONNECT_S):
+                answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Connected")
+                if answer.message_type is MessageType.METHOD_RETURN and answer.body[0].value:
+                    assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
 
     async def _watch_the_end(self) -> None:
         with contextlib.suppress(Exception):  # whatever it died of

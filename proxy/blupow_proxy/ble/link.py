@@ -12,7 +12,7 @@ from typing import Final
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
-from bleak_retry_connector import close_stale_connections_by_address, establish_connection
+from bleak_retry_connector import establish_connection
 
 from blupow_proxy.errors import (
     BleError,
@@ -101,10 +101,7 @@ class Link:
         """Find the device, connect, subscribe, wake it; BleError."""
         await self._adapter.ready()
         self._adapter.links.add(self)
-        if self._adapter.is_system:
-            # a process that was killed leaves its connection behind, and a connected device can't be heard
-            async with bleak_call(self.address, "ending an old connection", 2 * DISCONNECT_S):
-                await close_stale_connections_by_address(self.address)
+        await self._adapter.end_old_connection(self.address)
         found = await self._adapter.finder.find(self.address, FIND_S)
         if found is None:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)

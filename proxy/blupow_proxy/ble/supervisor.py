@@ -34,6 +34,7 @@ class Supervisor:
         self.generation = 0
         self._wanted = wanted
         self._on_change = on_change
+        self._bluez: Bluez | None = None
         self._owner: str | None = None
         self._last_address: str | None = None
         self._news = asyncio.Event()
@@ -51,11 +52,18 @@ class Supervisor:
         """
         while True:
             try:
-                async with Bluez.opened(self._news.set) as bluez:
-                    await self._watch(bluez)
+                async with Bluez.opened(self._news.set) as self._bluez:
+                    await self._watch(self._bluez)
             except BleError as error:
                 self._settle(None, error.message)
+            finally:
+                self._bluez = None
             await asyncio.sleep(RETRY_S)
+
+    async def disconnect(self, address: str) -> None:
+        """End what an earlier process has left connected: such a device is not heard; BleError."""
+        if self._bluez is not None:
+            await self._bluez.disconnect(address)
 
     def reset(self, reason: str) -> None:
         """Ask for a power cycle: at most every 90 s, and less and less often until something is ``heard``."""
