@@ -1,4 +1,4 @@
-"""Ten minutes of a weak signal, in the guest and in virtual time: of every unit, how many intervals brought a reading.
+"""Ten minutes of a weak signal, in the guest and in virtual time: the share of polls that brought a reading.
 
 usage: weak_signal.py MINUTES    (leaves share.json)
 """
@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,34 @@ async def weak_signal(minutes: float) -> dict[str, Any]:
     serving = asyncio.create_task(proxy.serve())
     await proxy.all_listed()
     await machine.room("air", fragment_loss=LOSS)
-    wrong, fresh, windows = [], 0, int(minutes * 60 / INTERVAL_S)
-    for window in range(windows):
-        before = [unit.last_reading for unit in proxy.units]
-        if window % round(60 / INTERVAL_S) == 0:
-            address = list(UNITS.values())[window // round(60 / INTERVAL_S) % len(UNITS)]
-            await machine.room("drop", address=address)
-        end = time.monotonic() + INTERVAL_S
-        while time.monotonic() < end:
-            await asyncio.sleep(0.5)
-            truth = (await machine.room("world"))["battery_v"]
-            for unit in proxy.units:
-                shown = unit.states.get("battery_voltage", unit.states.get("house_battery_voltage"))
-                if isinstance(shown, float) and abs(shown - truth) > TOLERANCE_V:
-                    wrong.append(f"{unit.spec.name}: {shown} V where it is {truth} V")
-        fresh += sum(unit.last_reading != last for unit, last in zip(proxy.units, before, strict=True))
+    wrong: list[str] = []
+    readings: dict[str, list[float]] = {name: [] for name in UNITS}
+    last = {unit.spec.name: unit.last_reading for unit in proxy.units}
+    start = time.monotonic()
+    drops = 0
+    while (passed := time.monotonic() - start) < minutes * 60:
+        if passed >= drops * 60:
+            await machine.room("drop", address=list(UNITS.values())[drops % len(UNITS)])
+            drops += 1
+        truth = (await machine.room("world"))["battery_v"]
+        for unit in proxy.units:
+            shown = unit.states.get("battery_voltage", unit.states.get("house_battery_voltage"))
+            if isinstance(shown, float) and abs(shown - truth) > TOLERANCE_V:
+                wrong.append(f"{unit.spec.name}: {shown} V where it is {truth} V")
+            if unit.last_reading != last[unit.spec.name]:
+                last[unit.spec.name] = unit.last_reading
+                readings[unit.spec.name].append(passed)
+        await asyncio.sleep(0.5)
+    missed = sum(_missed([0.0, *times, passed]) for times in readings.values())
+    polls = minutes * 60 / INTERVAL_S * len(UNITS)
     proxy.stop()
     await serving
-    return {"share": fresh / (windows * len(UNITS)), "wrong": wrong}
+    return {"share": 1 - missed / polls, "wrong": wrong}
+
+
+def _missed(times: list[float]) -> int:
+    """Return how many polls brought no reading: a poll comes in each interval, a repeated one later in it."""
+    return sum(max(round((later - sooner) / INTERVAL_S) - 1, 0) for sooner, later in pairwise(times))
 
 
 if __name__ == "__main__":
