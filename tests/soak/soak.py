@@ -71,7 +71,7 @@ def run(program: list[object], result: str, *, virtual: bool) -> Any:
             code = asyncio.run(run_inside(folder, *program, virtual_time=virtual))
         except NoRigError as error:
             print(f"no soak here: {error}", file=sys.stderr)
-            return None
+            sys.exit(os.EX_UNAVAILABLE)
         if code:
             print((folder / "main.log").read_text(errors="replace"), file=sys.stderr)
             return None
