@@ -64,7 +64,7 @@ def _config(content: dict[str, Any], secret_paths: frozenset[ConfigPath]) -> Pro
             encryption=encryption["enabled"],
             key=encryption.get("key"),
         ),
-        bluetooth=BluetoothConfig(adapter=content.get("bluetooth", {}).get("adapter")),
+        bluetooth=BluetoothConfig(**content.get("bluetooth", {})),
         zeroconf=ZeroconfConfig(enabled=not zeroconf.get("disabled", False), esphome=zeroconf.get("esphome", "auto")),
         logger=LoggerConfig(level=content.get("logger", {}).get("level", LoggerConfig().level)),
         renogy=tuple(_unit(unit) for unit in content.get("renogy", ())),

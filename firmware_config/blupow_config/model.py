@@ -26,9 +26,10 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BluetoothConfig:
-    """The adapter, such as hci0, or its address; None is any."""
+    """The adapter, such as hci0, or its address; None is any. ``auto_recovery`` resets it below BlueZ, if need be."""
 
     adapter: str | None = None
+    auto_recovery: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

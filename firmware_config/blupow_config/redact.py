@@ -22,7 +22,7 @@ def to_yaml(config: ProxyConfig, *, show_secrets: bool = False) -> str:
             name=config.esphome.name, friendly_name=config.esphome.friendly_name, area=config.esphome.area
         ),
         "api": api,
-        "bluetooth": _given(adapter=config.bluetooth.adapter),
+        "bluetooth": _given(adapter=config.bluetooth.adapter) | {"auto_recovery": config.bluetooth.auto_recovery},
         "zeroconf": {"disabled": not config.zeroconf.enabled, "esphome": config.zeroconf.esphome},
         "logger": {"level": config.logger.level},
         "renogy": [_unit(unit) for unit in config.renogy],

@@ -67,7 +67,7 @@ SCHEMA: Final = Schema(
             }
         ),
         Optional("api"): _block({Optional("port"): fields.whole_number(1, 65535), Optional("encryption"): _encryption}),
-        Optional("bluetooth"): _block({Optional("adapter"): fields.adapter}),
+        Optional("bluetooth"): _block({Optional("adapter"): fields.adapter, Optional("auto_recovery"): fields.boolean}),
         Optional("zeroconf"): _block(
             {Optional("disabled"): fields.boolean, Optional("esphome"): fields.one_of(*POLICIES)}
         ),

@@ -96,7 +96,8 @@ class Proxy:
         self._listed = asyncio.Event()
         self._relist_at = 0.0
         self._relist_asked = 0.0
-        self._adapter = around.adapter or Adapter(config.bluetooth.adapter)
+        bluetooth = config.bluetooth
+        self._adapter = around.adapter or Adapter(bluetooth.adapter, auto_recovery=bluetooth.auto_recovery)
         self._adapter.on_change = self._adapter_changed
         self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
         self._build_units(config.renogy, self._adapter)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml import safe_dump
 
-from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
+from blupow_config import BluetoothConfig, ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
 from blupow_config.fields import FAMILIES
 from blupow_config.schema import VARIANTS
 from blupow_proxy.renogy import Family, Variant
@@ -44,7 +44,7 @@ def test_everything(tmp_path: Path) -> None:
     text = """
 esphome: {name: shed, friendly_name: My shed, area: Garden}
 api: {port: 6054, encryption: {key: !secret api_key}}
-bluetooth: {adapter: hci1}
+bluetooth: {adapter: hci1, auto_recovery: true}
 zeroconf: {disabled: yes, esphome: never}
 logger: {level: debug}
 renogy:
@@ -54,7 +54,7 @@ renogy:
 """
     config = load_config(write(tmp_path, text, f"api_key: {KEY}\n"))
     assert config.api.key == bytes(range(32))
-    assert config.bluetooth.adapter == "hci1"
+    assert config.bluetooth == BluetoothConfig(adapter="hci1", auto_recovery=True)
     assert config.zeroconf == ZeroconfConfig(enabled=False, esphome="never")
     assert config.logger.level == "DEBUG"
     assert config.renogy == (
@@ -263,7 +263,8 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
 
 def test_what_is_printed_is_the_same_configuration(tmp_path: Path) -> None:
     text = (
-        UNIT + f"load_switch: true\n    area: Van\napi: {{encryption: {{key: {KEY}}}}}\nbluetooth: {{adapter: hci1}}\n"
+        UNIT
+        + f"load_switch: true\n    area: Van\napi: {{encryption: {{key: {KEY}}}}}\nbluetooth: {{adapter: hci1, auto_recovery: true}}\n"
     )
     config = load_config(write(tmp_path, text))
     again = load_config(write(tmp_path, to_yaml(config, show_secrets=True)))

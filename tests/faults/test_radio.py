@@ -162,6 +162,19 @@ async def test_the_adapter_is_turned_off(room: RadioRoom, measured) -> None:
     measured("data of all, turned off", await room.watcher.until_read(UNITS, 60.0), 30.0)
 
 
+@pytest.mark.fault("R9")
+async def test_the_adapter_is_blocked(room: RadioRoom, measured) -> None:
+    switch = (await room.rig.run("sh", "-c", f"grep -lx {await room.adapter_name()} /sys/class/rfkill/*/name")).strip()
+    switch = switch.removesuffix("name") + "soft"
+    await room.rig.run("sh", "-c", f"echo 1 > {switch}")
+    try:
+        told = await room.watcher.until(lambda: "rfkill unblock" in room.bluetooth[1], 30.0, "for the remedy")
+        measured("remedy named", told, 15.0)
+    finally:
+        await room.rig.run("sh", "-c", f"echo 0 > {switch}")
+    measured("data of all, unblocked", await room.watcher.until_read(UNITS, 60.0), 30.0)
+
+
 @pytest.mark.fault("R10")
 async def test_links_end_in_the_middle_of_a_reply(room: RadioRoom, measured) -> None:
     worst = 0.0

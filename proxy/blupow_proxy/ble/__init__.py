@@ -2,9 +2,19 @@
 
 from .adapter import Adapter
 from .advertisement import Advertisement
-from .failures import BLOCKED
 from .inspection import inspect_adapter
 from .link import CONNECT_S, Link, RawFrame
+from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
 
-__all__ = ["BLOCKED", "CONNECT_S", "Adapter", "Advertisement", "Link", "RawFrame", "inspect_adapter", "scan"]
+__all__ = [
+    "CONNECT_S",
+    "Adapter",
+    "Advertisement",
+    "Link",
+    "RawFrame",
+    "bluetooth_switches",
+    "inspect_adapter",
+    "scan",
+    "why_blocked",
+]

@@ -14,6 +14,7 @@ from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleEr
 
 from .failures import HANGS, RESTARTED
 from .finder import Finder
+from .recovery import recover
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class AdapterLink(Protocol):
 class Adapter:
     """An adapter by name (``hci0``) or address; None is any. The backends are bleak's own unless given.
 
+    With ``auto_recovery`` it is reset below BlueZ, where that has the right to, when nothing else has helped.
+
     While ``run`` watches over it, ``problem`` says why it can't be used; ``on_change`` is called when that has changed,
     and ``links`` are lost when they are worth nothing any more.
     """
@@ -48,6 +51,7 @@ class Adapter:
         self,
         name: str | None = None,
         *,
+        auto_recovery: bool = False,
         client_backend: type[BaseBleakClient] | None = None,
         scanner_backend: type[BaseBleakScanner] | None = None,
     ) -> None:
@@ -59,6 +63,7 @@ class Adapter:
         )
         self.on_change: Callable[[], None] = lambda: None
         self.links: set[AdapterLink] = set()
+        self._recover = recover if auto_recovery else None
         self._client_backend = client_backend
         self._scanner_backend = scanner_backend
         self._supervisor: Supervisor | None = None
@@ -75,7 +80,7 @@ class Adapter:
         """Keep the system's adapter usable until cancelled; BusLostError when D-Bus goes away."""
         if not self.is_system:
             await asyncio.Event().wait()
-        self._supervisor = Supervisor(self.name, self._news)
+        self._supervisor = Supervisor(self.name, self._news, self._recover)
         try:
             await self._supervisor.run()
         finally:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Final
 
@@ -11,11 +11,13 @@ from blupow_proxy.errors import AdapterUnavailableError, BleError, BusLostError,
 
 from .bluez import AdapterFacts, Bluez
 from .failures import HANGS, NO_SERVICE, OFF, no_adapter
+from .rfkill import why_blocked
 
 HEARTBEAT_S: Final = 5.0  # a bluetoothd that hangs is known within this and a call's deadline
 ADAPTERS_S: Final = 3.0  # what a bluetoothd takes after its start to tell of its adapters, on a slow machine
 RETRY_S: Final = 5.0  # what is missing may be back
 RESET_AFTER_S: Final = 90.0  # habluetooth's figure; power cycles more often help nobody
+CYCLES: Final = 2  # turning it off and on in vain, before the last resort
 RESET_AT_MOST_AFTER_S: Final = 3600.0  # where nothing is to be heard, as at night beside a unit that is off
 
 _LOGGER = logging.getLogger(__name__)
@@ -26,14 +28,21 @@ class Supervisor:
 
     ``adapter`` is the one to use, None while there is none; ``generation`` grows whenever everything that was made with
     it has become worthless; ``problem`` says why Bluetooth can't be used. ``on_change`` is called after each change.
+    ``recover`` is the last resort, for what BlueZ itself can't mend.
     """
 
-    def __init__(self, wanted: str | None, on_change: Callable[["Supervisor"], None]) -> None:
+    def __init__(
+        self,
+        wanted: str | None,
+        on_change: Callable[["Supervisor"], None],
+        recover: Callable[[AdapterFacts], Awaitable[bool]] | None = None,
+    ) -> None:
         self.adapter: AdapterFacts | None = None
         self.problem: AdapterUnavailableError | None = None
         self.generation = 0
         self._wanted = wanted
         self._on_change = on_change
+        self._recover = recover
         self._bluez: Bluez | None = None
         self._owner: str | None = None
         self._last_address: str | None = None
@@ -133,18 +142,28 @@ class Supervisor:
         except BleError as error:
             self._refusals += 1
             if self._refusals > 1:  # at first BlueZ may be about to do it itself
-                self._settle(None, error.message if isinstance(error, AdapterUnavailableError) else OFF, bluez.owner)
+                told = error.message if isinstance(error, AdapterUnavailableError) else OFF
+                self._settle(None, why_blocked() or told, bluez.owner)
+                if self._recover is not None and asyncio.get_running_loop().time() >= self._reset_at:
+                    self._count_reset()
+                    await self._recover(adapter)
         else:
             _LOGGER.info("The Bluetooth adapter %s was off: turned it on", adapter.name)
 
     async def _power_cycle(self, bluez: Bluez, adapter: AdapterFacts) -> None:
         reason, self._reset_reason = self._reset_reason, None
+        self._count_reset()
+        self._settle(None, None, bluez.owner)
+        if self._recover is not None and self._resets > CYCLES:
+            await self._recover(adapter)
+        else:
+            _LOGGER.info("%s: turning the Bluetooth adapter %s off and on", reason, adapter.name)
+            await bluez.power_cycle(adapter.path)
+
+    def _count_reset(self) -> None:
         pause_s = min(RESET_AFTER_S * 2**self._resets, RESET_AT_MOST_AFTER_S)
         self._reset_at = asyncio.get_running_loop().time() + pause_s
         self._resets += 1
-        _LOGGER.info("%s: turning the Bluetooth adapter %s off and on", reason, adapter.name)
-        self._settle(None, None, bluez.owner)
-        await bluez.power_cycle(adapter.path)
 
     @property
     def _message(self) -> str | None:

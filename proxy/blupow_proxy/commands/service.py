@@ -94,7 +94,7 @@ class _Host:
             print(f"remove: {place}")
             return True
         place.unlink()
-        if path == service.BLUETOOTH:
+        if path in (service.BLUETOOTH, service.RECOVERY):
             with suppress(OSError):  # other drop-ins are in it
                 place.parent.rmdir()
         return True
@@ -198,11 +198,14 @@ def _install(host: _Host, args: argparse.Namespace, config: ProxyConfig) -> None
     copies = _copies(host, args.file, config, replace=args.replace)
     packages = [Path(package.__file__).parent for package in (blupow_config, blupow_proxy) if package.__file__]
     needs = service.needed_by_this_program(packages)
-    files = service.unit_files(Path(sys.executable), needs, volatile_log=args.volatile_log)
+    recovers = config.bluetooth.auto_recovery
+    files = service.unit_files(Path(sys.executable), needs, volatile_log=args.volatile_log, auto_recovery=recovers)
     if host.dry_run:
         for file in files:
             print(f"write: {host.at(file.path)}", *(f"    {line}" for line in file.content.splitlines()), sep="\n")
     changed = {file.path for file in files if not host.dry_run and _write_unit(host, file)}
+    if not recovers and host.remove(service.RECOVERY):
+        changed.add(service.RECOVERY)
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
     for target, source in copies.items():

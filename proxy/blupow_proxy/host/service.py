@@ -20,6 +20,7 @@ _TEMPLATES: Final = Path(__file__).parent / "pi"
 _SYSTEM: Final = Path("/etc/systemd/system")
 UNIT: Final = _SYSTEM / f"{NAME}.service"
 BLUETOOTH: Final = _SYSTEM / "bluetooth.service.d" / f"{NAME}.conf"
+RECOVERY: Final = _SYSTEM / f"{NAME}.service.d" / "auto-recovery.conf"
 JOURNAL: Final = Path("/etc/systemd/journald.conf.d") / f"{NAME}.conf"
 SYSUSERS: Final = Path("/etc/sysusers.d") / f"{GROUP}.conf"
 NSSWITCH: Final = Path("/etc/nsswitch.conf")
@@ -27,7 +28,7 @@ NO_NAMES: Final = (
     "D-Bus would not know the service's user, which exists while it runs, and keep it from Bluetooth: "
     "sudo apt install libnss-systemd"
 )
-WRITTEN: Final = (UNIT, BLUETOOTH, JOURNAL, SYSUSERS)
+WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, JOURNAL, SYSUSERS)
 
 _PROGRAM: Final = "/usr/bin/blupow-proxy run"  # in the template, with the configuration behind it
 _HOMES: Final = "ProtectHome=tmpfs\n"
@@ -43,7 +44,7 @@ class UnitFile:
     content: str
 
 
-def unit_files(python: Path, needs: Iterable[Path], *, volatile_log: bool) -> list[UnitFile]:
+def unit_files(python: Path, needs: Iterable[Path], *, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
     """Return the files of a service that runs with ``python``, which ``needs`` the files below these paths."""
     template = (_TEMPLATES / "blupow-proxy.service").read_text()
     shown = "".join(f"BindReadOnlyPaths={_quoted(path, colons=True)}\n" for path in hidden(needs))
@@ -53,6 +54,8 @@ def unit_files(python: Path, needs: Iterable[Path], *, volatile_log: bool) -> li
         UnitFile(BLUETOOTH, (_TEMPLATES / "bluetooth.conf").read_text()),
         UnitFile(SYSUSERS, (_TEMPLATES / "sysusers.conf").read_text()),
     ]
+    if auto_recovery:
+        files.append(UnitFile(RECOVERY, (_TEMPLATES / "auto-recovery.conf").read_text()))
     if volatile_log:
         files.append(UnitFile(JOURNAL, (_TEMPLATES / "journald.conf").read_text()))
     return files

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -94,10 +94,12 @@ async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None
 
 
 @asynccontextmanager
-async def supervised(wanted: str | None = None) -> AsyncIterator[tuple[Supervisor, list[str | None]]]:
+async def supervised(
+    wanted: str | None = None, recover: Callable[[AdapterFacts], Awaitable[bool]] | None = None
+) -> AsyncIterator[tuple[Supervisor, list[str | None]]]:
     """Run a supervisor; yields it, and the problems that it has told."""
     problems: list[str | None] = []
-    subject = Supervisor(wanted, lambda one: problems.append(one.problem and one.problem.message))
+    subject = Supervisor(wanted, lambda one: problems.append(one.problem and one.problem.message), recover)
     task = asyncio.create_task(subject.run())
     yield subject, problems
     task.cancel()
@@ -226,6 +228,46 @@ async def test_a_reset_turns_it_off_and_on_and_is_not_repeated_soon(system: Syst
         subject.reset("Nothing was heard")
         await asyncio.sleep(0.3)
         assert adapter.turned == [False, True]
+    bus.disconnect()
+
+
+async def test_the_last_resort_unblocks(system: System) -> None:
+    adapter = Adapter1(ONE, powered=False)
+    adapter.blocked = True
+    bus = await system.serve({"hci0": adapter})
+    recovered: list[AdapterFacts] = []
+
+    async def recover(facts: AdapterFacts) -> bool:
+        recovered.append(facts)
+        adapter.blocked = False
+        return True
+
+    async with supervised(recover=recover) as (subject, _):
+        await until(lambda: subject.adapter)
+        assert [(facts.index, facts.address) for facts in recovered] == [(0, ONE)]
+    bus.disconnect()
+
+
+async def test_the_last_resort_comes_after_power_cycles_in_vain(system: System, monkeypatch) -> None:
+    monkeypatch.setattr(supervisor, "RESET_AFTER_S", 0.0)
+    adapter = Adapter1(ONE)
+    bus = await system.serve({"hci0": adapter})
+    recovered: list[AdapterFacts] = []
+
+    async def recover(facts: AdapterFacts) -> bool:
+        recovered.append(facts)
+        return True
+
+    async with supervised(recover=recover) as (subject, _):
+        for times in range(1, 4):
+            await until(lambda: subject.adapter)
+            subject.reset("Nothing was heard")
+            await until(lambda times=times: len(adapter.turned) // 2 + len(recovered) == times)
+        assert len(recovered) == 1
+        subject.heard()
+        await until(lambda: subject.adapter)
+        subject.reset("Nothing was heard")
+        await until(lambda: len(adapter.turned) == 6)
     bus.disconnect()
 
 

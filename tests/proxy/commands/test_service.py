@@ -132,7 +132,18 @@ def test_a_mistake_in_the_configuration_installs_nothing(shed: Shed, capsys: Cap
     assert "esphome.name: is required" in capsys.readouterr().err
 
 
+def test_the_right_to_recover_an_adapter_comes_and_goes_with_the_option(shed: Shed) -> None:
+    plain = shed.file.read_text()
+    shed.file.write_text(plain + "bluetooth: {auto_recovery: true}\n")
+    assert shed.install() == 0
+    assert "CAP_NET_ADMIN" in shed.at(installed.RECOVERY).read_text()
+    shed.file.write_text(plain)
+    assert shed.install("--replace") == 0
+    assert not shed.at(installed.RECOVERY).exists()
+
+
 def test_a_dry_run_prints_everything_but_secrets(shed: Shed, capsys: Capture) -> None:
+    shed.file.write_text(shed.file.read_text() + "bluetooth: {auto_recovery: true}\n")
     assert shed.install("--dry-run", "--volatile-log") == 0
     assert not shed.files()
     out = capsys.readouterr().out

@@ -26,7 +26,7 @@ def unit(folder: Path, python: str = sys.executable, needs: tuple[Path, ...] = (
     path = folder / "blupow-proxy.service"
     (content,) = [
         file.content
-        for file in service.unit_files(Path(python), needs, volatile_log=True)
+        for file in service.unit_files(Path(python), needs, volatile_log=True, auto_recovery=True)
         if file.path.name == path.name
     ]
     path.write_text(content)
@@ -80,7 +80,7 @@ def test_where_the_state_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_template_is_written_somewhere() -> None:
-    files = service.unit_files(Path("/usr/bin/python3"), [], volatile_log=True)
+    files = service.unit_files(Path("/usr/bin/python3"), [], volatile_log=True, auto_recovery=True)
     assert {file.content for file in files if file.path != service.UNIT} == {
         path.read_text() for path in (ROOT / "firmware_config" / "pi").iterdir() if path.suffix == ".conf"
     }

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,18 +46,12 @@ def check_bluez(version: str | None) -> Finding:
 
 def check_rfkill(root: Path = RFKILL) -> Finding | None:
     """Tell whether Bluetooth is blocked; None where nothing can block it."""
-    from blupow_proxy.ble import BLOCKED  # noqa: PLC0415 - bleak takes a while to import
+    from blupow_proxy.ble import bluetooth_switches, why_blocked  # noqa: PLC0415 - bleak takes a while to import
 
-    switches = [switch for switch in sorted(root.glob("*")) if _read(switch / "type") == "bluetooth"]
-    if not switches:
+    if not bluetooth_switches(root):
         return None
-    if any(_read(switch / "hard") == "1" for switch in switches):
-        return wrong(
-            "rfkill", "Bluetooth is turned off by a switch of the machine, or in its firmware: turn it on there"
-        )
-    if any(_read(switch / "soft") == "1" for switch in switches):
-        return wrong("rfkill", BLOCKED)
-    return fine("rfkill", "Bluetooth is not blocked")
+    blocked = why_blocked(root)
+    return fine("rfkill", "Bluetooth is not blocked") if blocked is None else wrong("rfkill", blocked)
 
 
 def check_group(find: Callable[[str], Any] = grp.getgrnam) -> Finding:
@@ -82,9 +75,3 @@ async def check_adapter(wanted: str | None) -> Finding:
     if not adapter.powered:
         return note("Bluetooth adapter", f"{adapter.name} ({adapter.address}) is off: the proxy turns it on")
     return fine("Bluetooth adapter", f"{adapter.name} ({adapter.address}) is on")
-
-
-def _read(path: Path) -> str:
-    with suppress(OSError):
-        return path.read_text("ascii").strip()
-    return ""
