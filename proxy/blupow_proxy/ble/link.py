@@ -169,6 +169,15 @@ class Link:
         await self._drain()
         raise DeadlineExceededError(self.address, f"reply to {frame.hex()}", timeout_s)
 
+    def held_s(self, request: Request) -> float:
+        """Return for how long ``request`` would be held back: a late reply to another would pass for its own."""
+        now = time.monotonic()
+        self._unanswered = [(other, until) for other, until in self._unanswered if until > now]
+        if not isinstance(request, ReadRequest):  # the echo of a write names its register
+            return 0.0
+        alike = (until for other, until in self._unanswered if _is_confusable(other, request, by_length=True))
+        return max((until - now for until in alike), default=0.0)
+
     async def disconnect(self) -> None:
         """End the connection; never raises."""
         self._adapter.links.discard(self)
@@ -210,13 +219,10 @@ class Link:
 
     async def _let_late_replies_pass(self, exchange: _Exchange) -> None:
         """Wait while the answer to an earlier request, if it still came, would pass for the one to this."""
-        request, now = exchange.request, time.monotonic()
-        self._unanswered = [(other, until) for other, until in self._unanswered if until > now]
-        others = [(other, until) for other, until in self._unanswered if _is_confusable(other, request)]
-        exchange.ambiguous = bool(others)
-        alike = [until for other, until in others if other.reply_bytes == request.reply_bytes]
-        if alike and isinstance(request, ReadRequest):  # the echo of a write names its register
-            await asyncio.sleep(max(alike) - now)
+        held_s = self.held_s(exchange.request)
+        exchange.ambiguous = any(_is_confusable(other, exchange.request) for other, _ in self._unanswered)
+        if held_s:
+            await asyncio.sleep(held_s)
 
     async def _drain(self) -> None:
         """Wait until nothing has arrived for a second, three seconds at most."""
@@ -277,8 +283,8 @@ class Link:
         self.lose(self.end)
 
 
-def _is_confusable(other: Request, mine: Request) -> bool:
-    """Whether a reply to ``other`` names nothing that tells it from one to ``mine``."""
-    if other == mine or other.function != mine.function:
+def _is_confusable(other: Request, mine: Request, *, by_length: bool = False) -> bool:
+    """Whether a refusal of ``other`` (``by_length``: its reply) names nothing that tells it from one of ``mine``."""
+    if other == mine or other.function != mine.function or (by_length and other.reply_bytes != mine.reply_bytes):
         return False
     return other.address == mine.address or UNIVERSAL_ADDRESS in (other.address, mine.address)

@@ -1,6 +1,6 @@
 """Which block to read next; no I/O, the clock is an argument."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,10 +46,11 @@ class Plan:
             entry.due_s = now
             entry.tried = False
 
-    def next(self) -> tuple[Block, float]:
-        """Return the block whose turn it is, and when that is."""
-        entry = min(self._entries, key=lambda entry: entry.due_s)
-        return entry.block, entry.due_s
+    def next(self, not_before: Callable[[Block], float] = lambda _: 0.0) -> tuple[Block, float]:
+        """Return the block whose turn it is, and when that is: ``not_before`` a time of its own."""
+        times = ((max(entry.due_s, not_before(entry.block)), entry) for entry in self._entries)
+        due, entry = min(times, key=lambda choice: choice[0])
+        return entry.block, due
 
     def due(self, now: float) -> list[Block]:
         """Return the blocks whose turn it is by ``now``."""

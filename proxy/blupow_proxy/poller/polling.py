@@ -66,6 +66,9 @@ class UnitLink(Protocol):
     async def request(self, request: Request, timeout_s: float) -> Response | ExceptionResponse:
         """Send a request and return its answer; BleError."""
 
+    def held_s(self, request: Request) -> float:
+        """Return for how long it would hold a request back."""
+
     async def disconnect(self) -> None:
         """End the connection; never raises."""
 
@@ -81,8 +84,14 @@ class _Member:
     address: int
     live_keys: frozenset[str]
     uncertain_keys: frozenset[str]
+    main: Block | None  # which tells whether the device is in its senses
+    sane: bool | None  # as far as is known: None until the main block was plausible for the first time
     silences: int = 0
     rests_until: float = 0.0
+
+    def request(self, block: Block) -> ReadRequest:
+        """Return what asks for a block."""
+        return ReadRequest(self.address, block.register, block.words)
 
 
 class Polling:
@@ -114,7 +123,7 @@ class Polling:
                 if self._identify_at.get(unit.spec.id, inf) <= now():
                     await self._identify(unit)
             await self._serve_writes()
-            due, member, block = min(map(_next, self._members.values()), key=lambda choice: choice[0])
+            due, member, block = min(map(self._next, self._members.values()), key=lambda choice: choice[0])
             if due <= now():
                 await self._read(member, block)
                 continue
@@ -124,6 +133,16 @@ class Polling:
             await pause(until, self._orders.changed, self._link.lost)
             if self._link.lost.is_set():
                 raise self._link.end
+
+    def _next(self, member: _Member) -> tuple[float, _Member, Block]:
+        """Return what to read next of a device, and when: what the link would hold back lets others go first."""
+
+        def not_before(block: Block) -> float:
+            held_s = self._link.held_s(member.request(block))
+            return now() + held_s if held_s else 0.0
+
+        block, due = member.plan.next(not_before)
+        return max(due, member.rests_until), member, block
 
     def has_member(self, unit: Unit) -> bool:
         """Whether a unit was identified and answers."""
@@ -169,7 +188,7 @@ class Polling:
 
     async def _read(self, member: _Member, block: Block) -> None:
         unit, plan = member.unit, member.plan
-        reply = await self._request(unit, ReadRequest(member.address, block.register, block.words), member.map)
+        reply = await self._request(unit, member.request(block), member.map)
         match reply:
             case None:
                 self._silent(member, block)
@@ -191,7 +210,11 @@ class Polling:
     def _answered(self, member: _Member, block: Block, data: bytes) -> None:
         unit, profile = member.unit, member.profile
         readings = decode_block(profile.family, block.register, data, variant=profile.variant, model=profile.model)
-        if not is_plausible(block, data, readings):
+        plausible = is_plausible(block, data, readings)
+        if block == member.main and (plausible or member.sane is not None):
+            member.sane = plausible
+        # a device that starts or resets has nonsense in its other blocks as well, where it may look like readings
+        if not plausible or member.sane is False:
             _LOGGER.debug("%s: block %s holds nothing plausible: %s", unit.spec.name, block.name, data.hex())
             return
         model = readings.get("model")
@@ -283,15 +306,13 @@ class Polling:
                 write.succeed()
 
 
-def _next(member: _Member) -> tuple[float, _Member, Block]:
-    block, due = member.plan.next()
-    return max(due, member.rests_until), member, block
-
-
 def _member(unit: Unit, profile: Profile) -> _Member:
     blocks = blocks_for(profile.family, profile.model)
     table = register_map(profile.family)
     plan = Plan(blocks, unit.spec.interval_s, now())
+    main = next((block for block in blocks if block.plausible), None)
+    # the profile is what was identified just now; the unit's own also knows what was read before
+    has_read_main = main is not None and unit.profile is not None and main.plausible.keys() <= unit.profile.keys
     return _Member(
         unit=unit,
         profile=profile,
@@ -304,6 +325,8 @@ def _member(unit: Unit, profile: Profile) -> _Member:
             for block in blocks
             if block.schedule is Schedule.POLL and block.holds(row)
         ),
+        main=main,
+        sane=False if has_read_main else None,
         uncertain_keys=frozenset(row.key for row in table.registers if _is_uncertain(row, profile)),
     )
 

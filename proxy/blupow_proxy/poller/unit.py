@@ -8,13 +8,24 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
-from blupow_proxy.renogy import Family, Schedule, State, Value, daily_keys, identify_model, problem_state, to_states
+from blupow_proxy.renogy import (
+    Family,
+    Schedule,
+    State,
+    Value,
+    daily_keys,
+    identify_model,
+    lifetime_keys,
+    problem_state,
+    to_states,
+)
 
 FRESH_PERIODS: Final = 3  # a value older than three poll periods is not shown
 FRESH_FLOOR_S: Final = 6.0  # one lost reply (2 s), the silence after it (1 s) and a retry of it must fit
 SLOW_FRESH_S: Final = 900.0  # three slow periods
 NEW_DAY_SHARE: Final = 0.1  # of the day's total: what is less belongs to a new day
-DAILY_GAP_S: Final = 600.0  # for longer without a credible total, the new one is believed: a day may have ended unseen
+# For longer without a credible total, the new one is believed: a day may have ended unseen, a device been replaced.
+TOTAL_GAP_S: Final = 600.0
 UNREADABLE: Final = "answers, but with no readings that can be shown"
 PATIENCE_S: Final = 5.0  # a loss that is mended within seconds is no warning; and all may be one of the adapter
 QUALITY_REQUESTS: Final = 100  # the last requests that the link quality is a share of
@@ -78,7 +89,7 @@ class Unit:
     _requests: deque[bool] = field(default_factory=lambda: deque(maxlen=QUALITY_REQUESTS))
     _next_expiry: float = inf
     _connected_until: float = inf  # without a new live reading
-    _daily: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _totals: dict[str, tuple[float, float]] = field(default_factory=dict)
     _complaint: str | None = ""  # what the log says last: None while all is well, "" at the start
     _trouble: str | None = None  # what it is about to say
     _trouble_since: float | None = None
@@ -102,7 +113,7 @@ class Unit:
         else:
             self.profile = profile
             self._readings.clear()
-            self._daily.clear()
+            self._totals.clear()
             self._show()
 
     def requested(self, *, answered: bool) -> None:
@@ -187,12 +198,19 @@ class Unit:
         self.on_change(self)
 
     def _is_glitch(self, key: str, value: Value, now: float) -> bool:
-        """Whether a day's total falls without a new day: some chargers do that when their source changes."""
-        if self.profile is None or key not in daily_keys(self.profile.family) or not isinstance(value, int | float):
+        """Whether a total falls: a lifetime's, or a day's without a new day, as some chargers' at a change of source.
+
+        Home Assistant would add the whole of it once more when it is there again.
+        """
+        if self.profile is None or not isinstance(value, int | float):
             return False
-        most, at = self._daily.get(key, (value, now))
-        glitch = NEW_DAY_SHARE * most < value < most and now - at < DAILY_GAP_S
-        self._daily[key] = (most, at) if glitch else (value, now)
+        is_lifetime = key in lifetime_keys(self.profile.family)
+        if not is_lifetime and key not in daily_keys(self.profile.family):
+            return False
+        most, at = self._totals.get(key, (value, now))
+        is_new_day = not is_lifetime and value <= NEW_DAY_SHARE * most
+        glitch = value < most and not is_new_day and now - at < TOTAL_GAP_S
+        self._totals[key] = (most, at) if glitch else (value, now)
         return glitch
 
 

@@ -14,6 +14,7 @@ from .registers import (
     Variant,
     blocks_for,
     daily_keys,
+    lifetime_keys,
     register_map,
 )
 from .shown import Kind
@@ -49,6 +50,7 @@ __all__ = [
     "identify_advertisement",
     "identify_model",
     "is_plausible",
+    "lifetime_keys",
     "problem_state",
     "register_map",
     "to_json",

@@ -11,7 +11,9 @@ HISTORY_REGISTER: Final = 0xF000  # today; + n is n days ago
 HISTORY_DAYS: Final = 0x400  # the documents allow 1024 days
 
 _PAIR_STATES: Final = {1: "low", 2: "high", 3: "other"}
-_ALL_ONES: Final = 0xFF
+_ALL_ONES: Final = b"\xff\xff"
+_ZERO: Final = b"\0\0"  # of alarms, say, a whole block may be zero; of readings none is, which "plausible" tells
+_LONG_BYTES: Final = 12  # six registers that are equal, and not zero, are no readings
 _CURRENT_PER_CAPACITY: Final = 2  # a pack never carries more than 2 C; beyond, the scale was wrong
 
 
@@ -25,8 +27,9 @@ def decode_block(
 
 
 def is_plausible(block: Block, data: bytes, readings: Readings) -> bool:
-    """Whether a block holds readings at all: a device that starts or resets answers with all zeros or all ones."""
-    if all(byte == _ALL_ONES for byte in data):
+    """Whether a block holds readings at all: a device that starts or resets answers with one word throughout."""
+    words = {data[place : place + 2] for place in range(0, len(data), 2)}
+    if len(words) == 1 and (words == {_ALL_ONES} or (len(data) >= _LONG_BYTES and words != {_ZERO})):
         return False
     values = ((readings.get(key), limits) for key, limits in block.plausible.items())
     return all(isinstance(value, int | float) and low <= value <= high for value, (low, high) in values)

@@ -60,7 +60,8 @@ class Register:
     """One row of a register map; ``raw >> shift & mask`` is scaled, then held against ``range`` (inclusive).
 
     ``benign`` are the bits of a "problem" word that report no problem; ``disabled`` rows are of little use to most;
-    ``daily`` totals start again each day; ``per_12_volts`` is meant for each 12 V of the system's voltage;
+    ``daily`` totals start again each day, ``lifetime`` ones never;
+    ``per_12_volts`` is meant for each 12 V of the system's voltage;
     ``doubtful_on_variant`` and ``doubtful_on_model`` (a part of its name) say where captures contradict the documents.
     """
 
@@ -88,6 +89,7 @@ class Register:
     benign: tuple[int, ...] = ()
     disabled: bool = False
     daily: bool = False
+    lifetime: bool = False
     per_12_volts: bool = False
     doubtful_on_variant: tuple[str, ...] = ()
     doubtful_on_model: tuple[str, ...] = ()
@@ -152,6 +154,12 @@ def _block(table: dict[str, Any]) -> Block:
 def daily_keys(family: Family) -> frozenset[str]:
     """Return the keys of totals that start again each day and may fall in between by mistake."""
     return frozenset(row.key for row in register_map(family).registers if row.daily)
+
+
+@cache
+def lifetime_keys(family: Family) -> frozenset[str]:
+    """Return the keys of totals that never fall."""
+    return frozenset(row.key for row in register_map(family).registers if row.lifetime)
 
 
 @cache

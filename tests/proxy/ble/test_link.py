@@ -109,6 +109,23 @@ async def test_a_late_reply_of_the_same_length_is_waited_for(radio: VirtualRadio
     await one.disconnect()
 
 
+async def test_it_says_what_it_holds_back(radio: VirtualRadio) -> None:
+    address = addresses(radio)[3]
+    radio.peripherals[address].unit.faults.silent = True
+    one = Link(radio.adapter, address)
+    await one.connect()
+    unanswered = ReadRequest(32, 4398, 10)
+    with pytest.raises(DeadlineExceededError):
+        await one.request(unanswered, 0.05)
+    assert 0 < one.held_s(ReadRequest(32, 4000, 10)) < link.LATE_S
+    assert one.held_s(unanswered) == 0
+    assert one.held_s(ReadRequest(32, 4000, 9)) == 0
+    assert one.held_s(WriteRequest(32, 4000, 1)) == 0
+    await asyncio.sleep(link.LATE_S)
+    assert one.held_s(ReadRequest(32, 4000, 10)) == 0
+    await one.disconnect()
+
+
 async def test_the_same_question_is_asked_again_at_once(radio: VirtualRadio) -> None:
     address = addresses(radio)[0]
     unit = radio.peripherals[address].unit

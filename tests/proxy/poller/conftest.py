@@ -118,6 +118,9 @@ class FakeLink:
             self._busy = False
             self._quiet_since = now()
 
+    def held_s(self, request: Request) -> float:
+        return 0.0
+
     async def disconnect(self) -> None:
         if self._pushing is not None:
             self._pushing.cancel()

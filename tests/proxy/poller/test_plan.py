@@ -45,6 +45,19 @@ def test_readings_that_were_missed_are_not_made_up_for() -> None:
     assert made.next() == (LIVE, 11.0)
 
 
+def test_what_is_held_back_lets_others_go_first() -> None:
+    made = plan(LIVE, MORE, SETTINGS)
+
+    def held(block: Block) -> float:
+        return 6.0 if block == LIVE else 0.0
+
+    made.answered(MORE, 1.0)
+    assert made.next(held) == (SETTINGS, 0.0)
+    made.answered(SETTINGS, 1.5)
+    assert made.next(held) == (MORE, 2.0)
+    assert plan(LIVE).next(held) == (LIVE, 6.0)
+
+
 def test_a_slow_link_starves_no_block() -> None:
     made = plan(LIVE, MORE, SETTINGS, interval_s=0.5)
     now, seen = 0.0, []

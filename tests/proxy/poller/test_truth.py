@@ -6,6 +6,7 @@ import pytest
 
 from blupow_proxy.modbus import append_crc
 from blupow_proxy.poller import Profile, UnitSpec
+from blupow_proxy.poller.unit import UNREADABLE
 from blupow_proxy.renogy import Family
 from blupow_proxy.simulator import Member, SimulatedUnit, World, demo_units
 
@@ -37,7 +38,87 @@ def test_a_block_of_zeros_or_ones_is_no_reading(in_virtual_time, bench, filling)
                 await b.wait(0.25)
                 seen |= {b.unit.states.get(key) for key in ("power_generation_total", "pv_voltage", "load_status")}
             assert seen == {before["power_generation_total"], before["pv_voltage"], before["load_status"], None}
+            assert b.unit.status == UNREADABLE
+            simulated.members[0].replay.clear()
+            await b.wait(4)
             assert b.unit.connected
+
+    in_virtual_time(main())
+
+
+@pytest.mark.parametrize("word", [0x0000, 0xFFFF, 0x0083, 0x1234])
+def test_a_device_that_resets_is_not_believed_in_any_block(in_virtual_time, bench, word) -> None:
+    """0x0083 are 13.1 V: one word throughout is nonsense, whatever it may mean; and energy may not fall to zero."""
+
+    async def main() -> None:
+        simulated = only(Family.INVERTER)
+        async with bench(simulated) as b:
+            await b.wait(60)
+            before = dict(b.unit.states)
+            assert before["pv_energy_total"] is not None
+            while b.registers()[-1] != 4398:  # the last of a pass
+                await b.wait(0.25)
+            await b.wait(0.3)
+            simulated.faults.overrides = dict.fromkeys(range(4000, 4600), word)
+            seen: dict[str, set[object]] = {}
+            for _ in range(1600):  # longer than slow blocks' readings are shown
+                await b.wait(1)
+                for key, state in b.unit.states.items():
+                    seen.setdefault(key, set()).add(state)
+            assert {key: states for key, states in seen.items() if not states <= {before.get(key), None}} == {}
+            assert b.unit.states.get("pv_energy_total") is None
+            simulated.faults.overrides = {}
+            await b.wait(310)
+            assert b.unit.states == before
+
+    in_virtual_time(main())
+
+
+def test_a_total_of_a_lifetime_does_not_fall(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = only(Family.INVERTER)
+        async with bench(simulated) as b:
+            simulated.faults.overrides = {4554: 1, 4555: 0}
+            await b.wait(60)
+            assert b.unit.states["pv_energy_total"] == 6553.6
+            simulated.faults.overrides = {4554: 0, 4555: 0}
+            await b.wait(300)
+            assert b.unit.states["pv_energy_total"] is None
+            simulated.faults.overrides = {4554: 1, 4555: 1}
+            await b.wait(300)
+            assert b.unit.states["pv_energy_total"] == 6553.7
+            simulated.faults.overrides = {4554: 0, 4555: 5}  # another device in its place
+            await b.wait(900)
+            assert b.unit.states["pv_energy_total"] == 0.5
+
+    in_virtual_time(main())
+
+
+def test_a_known_device_is_not_believed_before_it_is_in_its_senses(in_virtual_time, bench) -> None:
+    known = Profile(
+        family=Family.INVERTER, model="RIV1230RCH-SPS", modbus_address=32, keys=frozenset({"battery_voltage"})
+    )
+
+    async def main() -> None:
+        simulated = only(Family.INVERTER, 32)
+        simulated.faults.overrides = dict.fromkeys({*range(4000, 4010), *range(4543, 4558)}, 0)
+        async with bench(simulated, profile=known) as b:
+            await b.wait(60)
+            assert b.unit.status == UNREADABLE
+            assert b.unit.states.get("pv_energy_total") is None
+
+    in_virtual_time(main())
+
+
+def test_a_device_that_never_had_what_tells_is_believed_in_the_rest(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = only(Family.INVERTER)
+        simulated.faults.overrides = {4005: 0xFFFF}
+        async with bench(simulated) as b:
+            await b.wait(60)
+            assert b.unit.connected
+            assert b.unit.states["battery_percentage"] is not None
+            assert b.unit.states.get("battery_voltage") is None
 
     in_virtual_time(main())
 
