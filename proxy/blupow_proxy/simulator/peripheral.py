@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from math import inf
 from typing import Any
 
 from bumble.controller import Controller
@@ -40,6 +41,8 @@ class Peripheral:
         self._link = link
         self._device = make_device(link, unit.name, unit.address)
         self._awake = False
+        self._answering = False
+        self._answered_at = -inf
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -102,6 +105,11 @@ class Peripheral:
                 advertising_interval_max=100,
             )
 
+    def notify(self, *notifications: bytes) -> None:
+        """Send something to the central, asked for or not."""
+        if self.connection is not None and self.notifies:
+            self._run(self._send_fragments(self.connection, notifications))
+
     def _services(self) -> list[Service]:
         if self.unit.pushes:
             self._notify = _characteristic(gatt.SHUNT_NOTIFY_CHARACTERISTIC, _NOTIFYING)
@@ -127,6 +135,8 @@ class Peripheral:
     def _connected(self, connection: Connection) -> None:
         self.connection = connection
         self._awake = not self.unit.needs_wake
+        self._answering = False
+        self._answered_at = -inf
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
         if self.unit.pushes:
             self._after(SHUNT_PUSH_S, self._push)
@@ -146,28 +156,39 @@ class Peripheral:
     def _written(self, _connection: Connection, value: bytes) -> None:
         if not self._awake:
             return
-        reply = self.unit.respond(bytes(value), time.monotonic())
+        unit, now = self.unit, time.monotonic()
+        if unit.faults.gap_s is not None and (self._answering or now - self._answered_at < unit.faults.gap_s):
+            unit.too_fast += 1
+            self._awake = False
+            return
+        reply = unit.respond(bytes(value), now)
         if reply is not None:
-            delay = self.unit.latency_s if self.unit.faults.reply_delay_s is None else self.unit.faults.reply_delay_s
-            self._after(delay, lambda: self._send(reply))
+            self._answering = True
+            self._after(unit.latency_of(bytes(value)), lambda: self._answer(reply))
+
+    def _answer(self, reply: bytes) -> None:
+        self._answering = False
+        self._answered_at = time.monotonic()
+        self._send(reply)
 
     def _push(self) -> None:
         if not self.unit.faults.silent:
             self._send(self.unit.push(time.monotonic()))
         self._after(SHUNT_PUSH_S, self._push)
 
-    def _send(self, data: bytes) -> None:
-        if self.connection is not None and self.notifies:
-            self._run(self._send_fragments(self.connection, data))
+    def _send(self, frame: bytes) -> None:
+        mangle = self.unit.faults.mangle
+        self.notify(*((frame,) if mangle is None else mangle(frame)))
 
-    async def _send_fragments(self, connection: Connection, data: bytes) -> None:
+    async def _send_fragments(self, connection: Connection, notifications: tuple[bytes, ...]) -> None:
         size = connection.att_mtu - _ATT_HEADER_BYTES
-        for start in range(0, len(data), size):
-            await self._device.notify_subscriber(connection, self._notify, data[start : start + size])
-            if self.unit.faults.drop_within_reply:
-                self.unit.faults.drop_within_reply = False
-                await self.drop()
-                return
+        for data in notifications:
+            for start in range(0, len(data), size):
+                await self._device.notify_subscriber(connection, self._notify, data[start : start + size])
+                if self.unit.faults.drop_within_reply:
+                    self.unit.faults.drop_within_reply = False
+                    await self.drop()
+                    return
 
     def _after(self, delay_s: float, call: Any) -> None:
         def fire() -> None:

@@ -1,9 +1,9 @@
 """A simulated Renogy device: requests in, replies out; what link it sits on is not its affair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from blupow_proxy.errors import FrameError
 from blupow_proxy.modbus import UNIVERSAL_ADDRESS, ReadRequest, WriteRequest, append_crc, decode_request
@@ -22,14 +22,26 @@ _BAD_CRC: Final = 5
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong, switchable at any time."""
+    """What goes wrong, switchable at any time.
+
+    A request whose first register is silent or refused is so. ``overrides`` are words that registers hold instead of
+    their own, ``mangle`` turns a frame into notifications, ``delay`` gives the seconds until the reply to a request
+    leaves. Writes may be "unconfirmed" (done without an echo), "lost", or "ignored" (echoed, and that is all). Asked
+    sooner than ``gap_s`` after its reply, it is silent until the next connection.
+    """
 
     silent: bool = False
     silent_registers: set[int] = field(default_factory=set)
     refused_registers: set[int] = field(default_factory=set)
+    refusal_code: int = 2
+    overrides: dict[int, int] = field(default_factory=dict)
     corrupt: bool = False
     wrong_address: bool = False
+    mangle: Callable[[bytes], Iterable[bytes]] | None = None
     reply_delay_s: float | None = None
+    delay: Callable[[bytes], float] | None = None
+    writes: Literal["done", "unconfirmed", "lost", "ignored"] = "done"
+    gap_s: float | None = None
     refuse_connections: bool = False
     drop_within_reply: bool = False  # once: the link ends after the first fragment of the next reply
 
@@ -50,7 +62,10 @@ class Member:
 
 @dataclass(slots=True)
 class SimulatedUnit:
-    """A peripheral with its Modbus members, or a shunt; counts the requests it saw in ``requests``."""
+    """A peripheral with its Modbus members, or a shunt; ``requests`` are the last of the ``request_count`` it saw.
+
+    ``too_fast`` counts those that came before the one before was answered and ``faults.gap_s`` had passed.
+    """
 
     address: str
     name: str
@@ -63,11 +78,20 @@ class SimulatedUnit:
     rssi: int = -61
     faults: Faults = field(default_factory=Faults)
     requests: list[bytes] = field(default_factory=list)
+    request_count: int = 0
+    too_fast: int = 0
+
+    def latency_of(self, frame: bytes) -> float:
+        """Return the seconds until the reply to a request leaves."""
+        if self.faults.delay is not None:
+            return self.faults.delay(frame)
+        return self.latency_s if self.faults.reply_delay_s is None else self.faults.reply_delay_s
 
     def respond(self, frame: bytes, now: float) -> bytes | None:
         """Return the reply to one request; None for silence."""
         self.requests.append(frame)
         del self.requests[:-256]
+        self.request_count += 1
         if self.faults.silent:
             return None
         reply = self._reply(frame, now)
@@ -116,21 +140,31 @@ class SimulatedUnit:
         if request.register in self.faults.silent_registers:
             return None
         if request.register in self.faults.refused_registers:
-            return _exception(shown, request.function, _ILLEGAL_ADDRESS)
+            return _exception(shown, request.function, self.faults.refusal_code)
         self.world.advance(now)
         if isinstance(request, WriteRequest):
-            if member.family is not Family.CONTROLLER or request.register != LOAD_SWITCH_REGISTER:
-                return _exception(shown, request.function, _ILLEGAL_ADDRESS)
-            self.world.load_on = request.value == 1
-            return append_crc(bytes((shown,)) + frame[1:-2])
+            return self._write(member, shown, request)
         return self._read(member, shown, request)
+
+    def _write(self, member: Member, shown: int, request: WriteRequest) -> bytes | None:
+        if member.family is not Family.CONTROLLER or request.register != LOAD_SWITCH_REGISTER:
+            return _exception(shown, request.function, _ILLEGAL_ADDRESS)
+        writes = self.faults.writes
+        if writes in ("done", "unconfirmed"):
+            self.world.load_on = request.value == 1
+        return append_crc(bytes((shown,)) + request.encode()[1:-2]) if writes in ("done", "ignored") else None
 
     def _read(self, member: Member, shown: int, request: ReadRequest) -> bytes:
         member.image.update(CONTENTS[member.family](self.world))
         data = member.image.read(request.register, request.words)
         if data is None:
             return _exception(shown, request.function, _ILLEGAL_ADDRESS)
-        return append_crc(bytes((shown, request.function, len(data))) + data)
+        shown_data = bytearray(data)
+        for place in range(request.words):
+            word = self.faults.overrides.get(request.register + place)
+            if word is not None:
+                shown_data[2 * place : 2 * place + 2] = word.to_bytes(2)
+        return append_crc(bytes((shown, request.function, len(data))) + shown_data)
 
 
 def _exception(address: int, function: int, code: int) -> bytes:

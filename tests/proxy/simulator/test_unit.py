@@ -129,6 +129,45 @@ def test_faults() -> None:
     assert exchange(unit, ReadRequest(1, 12, 8)) is None
 
 
+def test_registers_that_hold_something_else() -> None:
+    unit = demo_units()[0]
+    unit.faults.overrides = {257: 0xABCD, 9999: 1}
+    response = exchange(unit, ReadRequest(1, 256, 34))
+    assert isinstance(response, Response)
+    assert decode_block(Family.CONTROLLER, 256, response.data)["battery_percentage"] == 62
+    assert response.data[2:4] == b"\xab\xcd"
+
+
+def test_a_refusal_has_a_code() -> None:
+    unit = demo_units()[0]
+    unit.faults.refused_registers.add(256)
+    unit.faults.refusal_code = 4
+    refusal = exchange(unit, ReadRequest(1, 256, 34))
+    assert isinstance(refusal, ExceptionResponse)
+    assert refusal.code == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "echoed", "done"),
+    [("done", True, True), ("unconfirmed", False, True), ("lost", False, False), ("ignored", True, False)],
+)
+def test_writes(how: str, echoed: bool, done: bool) -> None:
+    unit = demo_units()[0]
+    unit.faults.writes = how  # type: ignore[assignment]
+    assert (exchange(unit, WriteRequest(1, 0x010A, 0)) is not None) is echoed
+    assert unit.world.load_on is not done
+
+
+def test_a_reply_leaves_when_the_fault_says() -> None:
+    unit = demo_units()[0]
+    frame = ReadRequest(1, 256, 34).encode()
+    assert unit.latency_of(frame) == unit.latency_s
+    unit.faults.reply_delay_s = 3.0
+    assert unit.latency_of(frame) == 3.0
+    unit.faults.delay = len
+    assert unit.latency_of(frame) == 8
+
+
 def test_captured_frames_are_replayed() -> None:
     request = bytes.fromhex("ff03000c000891d1")
     reply = bytes.fromhex("ff03102020524e472d4354524c2d52565234303724")
