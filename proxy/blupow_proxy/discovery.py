@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 from collections.abc import Callable, Sequence
@@ -69,9 +70,9 @@ class Announcer:
 
     async def run(self) -> None:
         """Announce for ever, and keep it true; what nobody foresaw ends it, and it may be run again then."""
-        # it warns, with a traceback, of each interface that is not up yet or has no route: an everyday thing, which we
-        # look after ourselves
-        logging.getLogger("zeroconf").setLevel(logging.ERROR)
+        # it warns, with a traceback, of each interface that is not up yet or has no route, and complains of a port that
+        # is taken at each attempt: everyday things, which we look after ourselves, and say once
+        logging.getLogger("zeroconf").setLevel(logging.CRITICAL)
         await self._close()  # what a breakdown has left
         loop = asyncio.get_running_loop()
         retry_at = 0.0
@@ -86,7 +87,7 @@ class Announcer:
                 try:
                     await self._make_true(rescan=moved or settling)
                 except (OSError, NotRunningException) as error:
-                    await self._give_up(str(error) or type(error).__name__)
+                    await self._give_up(_reason(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ADDRESSES_S):
                     await self._news.wait()
@@ -235,6 +236,12 @@ class Announcer:
             case Mode.PLAINTEXT:
                 pass
         return properties
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "another program has UDP port 5353 for itself; of Avahi, that is disallow-other-stacks=yes"
+    return str(error) or type(error).__name__
 
 
 def _numbered(name: str, number: int) -> str:

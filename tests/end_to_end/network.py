@@ -48,6 +48,30 @@ class Network:
         """Return what runs a command on ``host`` when put before it."""
         return [_IP, "netns", "exec", self._names[host]]
 
+    def set(self, host: str, *arguments: str) -> None:
+        """Run `ip` on ``host``."""
+        _ip("-n", self._names[host], *arguments)
+
+    def move(self, before: dict[str, str], after: dict[str, str]) -> None:
+        """Let hosts have other addresses, at once, as a DHCP server does; the cables stay."""
+        for host, address in before.items():
+            self.set(host, "addr", "del", f"{address}/24", "dev", "eth0")
+        for host, address in after.items():
+            self.set(host, "addr", "add", f"{address}/24", "dev", "eth0")
+            self.set(host, "route", "replace", "default", "dev", "eth0")  # it goes with the last address
+        for name in self._names.values():  # who takes an address tells everybody
+            _ip("-n", name, "neigh", "flush", "all")
+
+    def put_behind_a_router(self, host: str) -> str:
+        """Take ``host`` from the switch to a network of its own, whose router "home" is; return its new address."""
+        home = self._names["home"]
+        _ip("-n", home, "link", "set", host, "nomaster")
+        _ip("-n", home, "addr", "add", "10.79.0.1/24", "dev", host)
+        self.set(host, "addr", "flush", "dev", "eth0")
+        self.set(host, "addr", "add", "10.79.0.2/24", "dev", "eth0")
+        self.set(host, "route", "replace", "default", "via", "10.79.0.1")
+        return "10.79.0.2"
+
     def cut(self, host: str) -> None:
         """Pull the cable of ``host`` out of the switch."""
         _ip("-n", self._names["home"], "link", "set", host, "down")

@@ -538,8 +538,8 @@ async def last_of_a_pass(asked: list[Asked], unit: SimulatedUnit) -> None:
     """Wait until the next that is read of a unit is what tells whether it is in its senses."""
     live = [block.register for block in register_map(unit.members[0].family).blocks if block.schedule is Schedule.POLL]
     async with asyncio.timeout(30):
-        while next(one.register for one in reversed(asked) if one.address == unit.address) != live[-1]:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 - the request is noted where there is no event
+        while next(one.register for one in reversed(asked) if one.address == unit.address) != live[-1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)  # its reply
 
 
