@@ -30,6 +30,8 @@ ROVER = "renogy:\n  - {address: C4:D3:6A:00:00:01, name: Rover}\n"
 TIMES = 188  # in one process
 TIMES_FOR_REAL = 12
 AT_ONCE = 12  # so many proxies side by side
+LEARNED_S = 8.0  # until what was found out of a unit is kept
+QUIET_S = 15.0
 LONGEST_S = 3.0  # until all is read, even with a dozen of them side by side
 
 
@@ -388,3 +390,23 @@ def test_who_closes_the_terminal_ends_the_proxy(tmp_path: Path) -> None:
         assert process.wait(timeout=END_S) == 0
     os.close(ours)
     os.close(theirs)
+
+
+def test_nothing_is_written_to_the_disk_while_it_runs(tmp_path: Path) -> None:
+    """Of the ten minutes that were looked at by hand, the part that a test can wait for."""
+    config = configuration(tmp_path, free_port(), ROVER)
+    with service(
+        tmp_path, "none", "run", str(config), "--state-dir", str(tmp_path / "state"), program=SIMULATED
+    ) as one:
+        one.hear("1 of 1 units connected")
+        one.listen(LEARNED_S)
+        before = written(one.process.pid)
+        one.listen(QUIET_S)
+        assert written(one.process.pid) == before
+        one.end()
+
+
+def written(pid: int) -> int:
+    """Return the bytes that a process has had written to a disk."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
