@@ -143,6 +143,8 @@ def run_install(args: argparse.Namespace) -> int:
     except _RefusedError as error:
         print(f"blupow-proxy install-service: {error}", file=sys.stderr)
         return error.code
+    except BrokenPipeError:
+        raise  # whoever reads what is printed has seen enough
     except OSError as error:
         print(f"blupow-proxy install-service: {error.filename}: {error.strerror}", file=sys.stderr)
         return os.EX_IOERR
@@ -158,6 +160,8 @@ def run_uninstall(args: argparse.Namespace) -> int:
     except _RefusedError as error:
         print(f"blupow-proxy uninstall-service: {error}", file=sys.stderr)
         return error.code
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"blupow-proxy uninstall-service: {error.filename}: {error.strerror}", file=sys.stderr)
         return os.EX_IOERR
