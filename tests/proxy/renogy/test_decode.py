@@ -88,6 +88,12 @@ def test_cells_in_millivolts_are_recognised() -> None:
     assert one(Family.BATTERY, 5000, "cell_voltage_n", 2, 3312, 3315, *[0] * 14) == (3.312, 3.315)
 
 
+@pytest.mark.parametrize(("hundredths", "current"), [(5_000, 50.0), (-20_000, -200.0), (20_100, None), (-20_100, None)])
+def test_a_current_that_no_such_battery_carries_is_missing(hundredths: int, current: float | None) -> None:
+    capacity = divmod(100_000, 1 << 16)  # 100 Ah
+    assert one(Family.BATTERY, 5042, "battery_current", hundredths % (1 << 16), 132, 0, 50_000, *capacity) == current
+
+
 def test_cells_without_a_plausible_count_are_missing() -> None:
     assert one(Family.BATTERY, 5000, "cell_voltage_n", 99, *[33] * 16) is None
 
