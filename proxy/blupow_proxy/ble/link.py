@@ -159,7 +159,9 @@ class Link:
             await self._send(client, write, frame)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    return await reply
+                    answer = await reply
+                    self._answered(request, sent_at)
+                    return answer
         finally:
             self._parser.cancel()
             self._exchange = None
@@ -223,6 +225,16 @@ class Link:
         exchange.ambiguous = any(_is_confusable(other, exchange.request) for other, _ in self._unanswered)
         if held_s:
             await asyncio.sleep(held_s)
+
+    def _answered(self, request: Request, sent_at: float) -> None:
+        """Note that as many replies are still to come as before, if the same was asked before and not answered.
+
+        Which of the two was answered can't be told: the last reply may come as late as if it were the last request's.
+        """
+        for place, (other, _) in enumerate(self._unanswered):
+            if other == request:
+                self._unanswered[place] = (request, sent_at + LATE_S)
+                return
 
     async def _drain(self) -> None:
         """Wait until nothing has arrived for a second, three seconds at most."""

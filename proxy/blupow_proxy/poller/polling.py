@@ -45,6 +45,7 @@ from .unit import UNREADABLE, Profile, Unit, fresh_s
 MAX_SILENCES: Final = 3  # more in a row, and the link is no link
 MAX_STRANGE: Final = 3  # failed identifications, and what was known of a unit is no longer believed
 IDENTIFY_AGAIN_S: Final = 60.0  # a hub's member that was silent; others on the link go on meanwhile
+HELD_S: Final = 5.0  # overdue for longer, a block goes first; its values are out of date soon after
 HUB_S: Final = 1.0  # a hub passes requests on: what it takes longer than a device does
 TYPICAL_REPLY_S: Final = 0.35  # the longest reply time of the captures; only decides how long a value is current
 
@@ -135,13 +136,18 @@ class Polling:
                 raise self._link.end
 
     def _next(self, member: _Member) -> tuple[float, _Member, Block]:
-        """Return what to read next of a device, and when: what the link would hold back lets others go first."""
+        """Return what to read next of a device, and when.
+
+        What the link would hold back lets others go first, but not for ever: these may be what it is held back for.
+        """
 
         def not_before(block: Block) -> float:
             held_s = self._link.held_s(member.request(block))
             return now() + held_s if held_s else 0.0
 
-        block, due = member.plan.next(not_before)
+        block, due = member.plan.next()
+        if due > now() - HELD_S:
+            block, due = member.plan.next(not_before)
         return max(due, member.rests_until), member, block
 
     def has_member(self, unit: Unit) -> bool:

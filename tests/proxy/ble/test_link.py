@@ -126,6 +126,23 @@ async def test_it_says_what_it_holds_back(radio: VirtualRadio) -> None:
     await one.disconnect()
 
 
+async def test_of_two_alike_requests_both_replies_are_waited_for(radio: VirtualRadio) -> None:
+    """The late reply to the first answers the second, whose own comes when another is asked for."""
+    address = addresses(radio)[3]
+    unit = radio.peripherals[address].unit
+    delays = iter((0.4, 0.45, 0.4))
+    unit.faults.delay = lambda _: next(delays)
+    one = Link(radio.adapter, address)
+    await one.connect()
+    with pytest.raises(DeadlineExceededError):
+        await one.request(ReadRequest(32, 4398, 10), 0.05)  # the line is quiet for 0.2 s
+    assert isinstance(await one.request(ReadRequest(32, 4398, 10), 1.0), Response)
+    response = await one.request(ReadRequest(32, 4000, 10), 1.0)
+    assert isinstance(response, Response)
+    assert response.data[4:6] == (1201).to_bytes(2)
+    await one.disconnect()
+
+
 async def test_the_same_question_is_asked_again_at_once(radio: VirtualRadio) -> None:
     address = addresses(radio)[0]
     unit = radio.peripherals[address].unit
