@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -85,15 +84,16 @@ class Storage:
 
     def _replace(self, path: Path, data: bytes) -> None:
         """Put ``data`` in place of ``path`` such that a power cut leaves the old file or the new one."""
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{path.name}.")  # mode 0600
+        temporary = path.with_name(f".{path.name}.new")  # always the same: what a power cut leaves is used up
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except OSError:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
