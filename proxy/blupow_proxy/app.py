@@ -185,7 +185,7 @@ class Proxy:
             self.stop(Outcome.BUS_LOST)
 
     def _adapter_changed(self) -> None:
-        if self._adapter.problem is None:
+        if self._adapter.usable:
             self._adapter_trouble = None
             for poller in self.pollers:
                 poller.adapter_back()
@@ -196,7 +196,9 @@ class Proxy:
         self._show_adapter()
 
     def _show_adapter(self) -> None:
-        self._entities.show_adapter(self._adapter.problem or self._adapter_trouble)
+        problem = self._adapter.problem or self._adapter_trouble
+        if problem is not None or self._adapter.usable:  # else it is about to be known
+            self._entities.show_adapter(problem)
 
     async def _announce(self) -> None:
         await self._started.wait()

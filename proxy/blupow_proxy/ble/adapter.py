@@ -9,10 +9,11 @@ from bleak import BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
+from bleak_retry_connector.bluez import stop_discovery
 
 from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleError
 
-from .failures import HANGS, RESTARTED
+from .failures import HANGS, RESTARTED, TURNED_OFF
 from .finder import Finder
 from .recovery import recover
 from .supervisor import Supervisor
@@ -20,11 +21,10 @@ from .supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SETTLED_S: Final = 30.0  # a power cycle, or turning on what was off, at BlueZ's slowest
+SETTLED_S: Final = 60.0  # a power cycle at BlueZ's slowest, or the last resort
 SILENCE_S: Final = 60.0  # of listening: three searches in vain; with their pauses, the reset comes within two minutes
-ALIVE_S: Final = 10.0  # whoever has a link gets a notification within that, if the adapter works
 REFUSALS: Final = 2  # habluetooth resets at the second failure to start scanning as well
-REFUSALS_WHILE_ALIVE: Final = 6  # a reset costs the links that stand
+REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
 
 
 class AdapterLink(Protocol):
@@ -59,7 +59,11 @@ class Adapter:
         self.is_system = client_backend is None
         self.connecting = asyncio.Lock()  # set-ups of two links at once fail on many adapters
         self.finder = Finder(
-            self.make_scanner, on_heard=self.heard, on_silence=self._silent, on_refusal=self._scan_refused
+            self.make_scanner,
+            force_stop=self._stop_discovery,
+            on_heard=self.heard,
+            on_silence=self._silent,
+            on_refusal=self._scan_refused,
         )
         self.on_change: Callable[[], None] = lambda: None
         self.links: set[AdapterLink] = set()
@@ -75,6 +79,17 @@ class Adapter:
     def problem(self) -> AdapterUnavailableError | None:
         """Why Bluetooth can't be used."""
         return None if self._supervisor is None else self._supervisor.problem
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be used, as far as is known."""
+        watch = self._supervisor
+        return watch is None or (watch.adapter is not None and watch.problem is None)
+
+    @property
+    def connected(self) -> int:
+        """The number of its links."""
+        return sum(link.is_connected for link in self.links)
 
     async def run(self) -> None:
         """Keep the system's adapter usable until cancelled; BusLostError when D-Bus goes away."""
@@ -136,20 +151,26 @@ class Adapter:
         self._changed.set()
         before, self._generation = self._generation, watch.generation
         if before and before != watch.generation:  # at the first, nothing was made yet
-            error = AdapterLostError("adapter", RESTARTED if watch.problem is None else watch.problem.message)
-            self.finder.fail(error)
+            told = RESTARTED if watch.adapter is not None else TURNED_OFF
+            error = AdapterLostError("adapter", told if watch.problem is None else watch.problem.message)
+            self.finder.start_anew(error)
             for link in list(self.links):
                 link.lose(error)
         self.on_change()
 
+    async def _stop_discovery(self) -> None:
+        """Take back a start that may still come to pass, over bleak's own connection."""
+        watch = self._supervisor
+        if watch is not None and watch.adapter is not None:
+            await stop_discovery(watch.adapter.name)
+
     def _silent(self, listened_s: float) -> None:
         silent_s = min(listened_s, time.monotonic() - self._heard_at)
-        if silent_s >= SILENCE_S:
+        if silent_s >= SILENCE_S and not self.connected:  # a link that is none is found out by its own requests
             self._reset(f"Nothing was heard for {silent_s:.0f} s")
 
     def _scan_refused(self, times: int) -> None:
-        alive = time.monotonic() - self._heard_at < ALIVE_S
-        if times >= (REFUSALS_WHILE_ALIVE if alive else REFUSALS):
+        if times >= (REFUSALS_WHILE_CONNECTED if self.connected else REFUSALS):
             self._reset("Scanning could not be started")
 
     def _reset(self, reason: str) -> None:

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bleak.backends.bluezdbus.utils import assert_reply
+from bleak.backends.bluezdbus.utils import assert_reply, get_dbus_authenticator
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from .failures import bleak_call
 
 CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
-POWER_S: Final = 10.0  # a controller takes seconds to come up
+POWER_S: Final = 25.0  # the kernel gives a controller that does not answer 10 s, and BlueZ D-Bus' usual 25
 DISCONNECT_S: Final = 10.0  # BlueZ waits 2 s before it does it
 OFF_S: Final = 1.0  # how long an adapter stays off: the kernel closes it meanwhile
 
@@ -39,6 +39,7 @@ class AdapterFacts:
     path: str
     address: str
     powered: bool
+    central: bool = True  # whether it can have links to peripherals at all
 
     @property
     def name(self) -> str:
@@ -58,6 +59,7 @@ class Bluez:
     def __init__(self, bus: MessageBus, on_news: Callable[[], None]) -> None:
         self.owner: str | None = None
         self.adapters: dict[str, AdapterFacts] = {}
+        self._takers: dict[int, Callable[[Message], None]] = {}
         self._bus = bus
         self._on_news = on_news
 
@@ -70,7 +72,7 @@ class Bluez:
     @asynccontextmanager
     async def opened(cls, on_news: Callable[[], None]) -> AsyncIterator["Bluez"]:
         """Be on the system's bus; BleError when that can't be."""
-        bus = MessageBus(bus_type=BusType.SYSTEM)
+        bus = MessageBus(bus_type=BusType.SYSTEM, auth=get_dbus_authenticator())
         bluez = cls(bus, on_news)
         watching = asyncio.create_task(bluez._watch_the_end())
         try:
@@ -87,15 +89,28 @@ class Bluez:
     async def load(self) -> None:
         """Ask for everything anew; BleError."""
         async with bleak_call("adapter", "asking for adapters", CALL_S):
-            answer = await _call(self._bus, _DBUS, _DBUS_PATH, f"{_DBUS}.GetNameOwner", "s", _BLUEZ)
-            self.owner = None if answer.message_type is MessageType.ERROR else str(answer.body[0])
+            await self._ask(self._take_owner, _DBUS, _DBUS_PATH, f"{_DBUS}.GetNameOwner", "s", _BLUEZ)
             self.adapters = {}
-            if self.owner is None:
-                return
-            answer = await _call(self._bus, _BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects")
-            assert_reply(answer)
-        for path, interfaces in answer.body[0].items():
-            self._added(path, interfaces)
+            if self.owner is not None:
+                assert_reply(await self._ask(self._take_objects, _BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects"))
+
+    async def _ask(self, take: Callable[[Message], None], *call: Any) -> Message:
+        """Call, and ``take`` the reply in its turn among the signals: what is awaited is heard of after them."""
+        message = _message(*call)
+        message.serial = self._bus.next_serial()
+        self._takers[message.serial] = take
+        try:
+            return await self._bus.call(message)
+        finally:
+            del self._takers[message.serial]
+
+    def _take_owner(self, reply: Message) -> None:
+        self.owner = None if reply.message_type is MessageType.ERROR else str(reply.body[0])
+
+    def _take_objects(self, reply: Message) -> None:
+        if reply.message_type is MessageType.METHOD_RETURN:
+            for path, interfaces in reply.body[0].items():
+                self._added(path, interfaces)
 
     async def ping(self) -> None:
         """Return once bluetoothd has answered; BleError."""
@@ -110,9 +125,11 @@ class Bluez:
 
     async def power_cycle(self, path: str) -> None:
         """Turn an adapter off and on, which makes its controller forget everything; BleError."""
-        await self.power(path, on=False)
-        await asyncio.sleep(OFF_S)
-        await self.power(path, on=True)
+        try:
+            await self.power(path, on=False)
+            await asyncio.sleep(OFF_S)
+        finally:  # also when the proxy ends meanwhile: others may use it
+            await self.power(path, on=True)
 
     async def disconnect(self, address: str) -> None:
         """End every connection to a device, whoever has made it; BleError."""
@@ -130,6 +147,8 @@ class Bluez:
 
     def _received(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
+            if message.reply_serial in self._takers:
+                self._takers[message.reply_serial](message)
             return
         match message.member, message.body:
             case "NameOwnerChanged", [_, _, owner]:
@@ -149,20 +168,24 @@ class Bluez:
         properties = interfaces.get(_ADAPTER)
         if properties is not None:
             address, powered = properties["Address"].value, properties["Powered"].value
-            self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered))
+            roles = properties.get("Roles")
+            central = roles is None or "central" in roles.value  # BlueZ tells them since 5.54
+            self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered), central)
 
 
-async def _call(bus: MessageBus, name: str, path: str, method: str, signature: str = "", *body: Any) -> Message:
-    """Call ``method``, with its interface, without letting D-Bus start what was stopped."""
+async def _call(bus: MessageBus, *call: Any) -> Message:
+    return await bus.call(_message(*call))
+
+
+def _message(name: str, path: str, method: str, signature: str = "", *body: Any) -> Message:
+    """Return a call of ``method``, with its interface, that does not let D-Bus start what was stopped."""
     interface, _, member = method.rpartition(".")
-    return await bus.call(
-        Message(
-            destination=name,
-            path=path,
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=list(body),
-            flags=MessageFlag.NO_AUTOSTART,
-        )
+    return Message(
+        destination=name,
+        path=path,
+        interface=interface,
+        member=member,
+        signature=signature,
+        body=list(body),
+        flags=MessageFlag.NO_AUTOSTART,
     )

@@ -13,6 +13,7 @@ from bleak.exc import (
     BleakError,
 )
 from bleak_retry_connector import BleakNotFoundError, BleakOutOfConnectionSlotsError
+from dbus_fast.errors import AuthError
 
 from blupow_proxy.errors import (
     AdapterUnavailableError,
@@ -24,7 +25,10 @@ from blupow_proxy.errors import (
 )
 
 # bleak and its D-Bus layer raise all of these when a connection, bluetoothd or the bus goes away under them
-_BLEAK_FAILURES: Final = (BleakError, TimeoutError, OSError, EOFError, AttributeError, KeyError, AssertionError)
+_BLEAK_FAILURES: Final = (
+    *(BleakError, AuthError, TimeoutError, OSError, EOFError),
+    *(AttributeError, KeyError, AssertionError),
+)
 HELD_OR_GONE: Final = "not heard: out of range, switched off, or held by another central such as the phone app"
 UNREACHABLE: Final = "heard, but it does not connect: too far for a link, or another central takes it"
 NO_SLOT: Final = (
@@ -33,6 +37,7 @@ NO_SLOT: Final = (
 ENDED: Final = "the device ended the connection"
 HANGS: Final = "Bluetooth does not answer: restart it (systemctl restart bluetooth)"
 RESTARTED: Final = "Bluetooth was started anew"
+TURNED_OFF: Final = "the Bluetooth adapter was turned off"
 OFF: Final = "the Bluetooth adapter is off: turn it on (bluetoothctl power on)"
 SWITCHED_OFF: Final = "Bluetooth is turned off by a switch of the machine, or in its firmware: turn it on there"
 BLOCKED: Final = "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)"
@@ -88,13 +93,15 @@ def _of_adapter(error: Exception) -> str | None:
     match error:
         case BleakBluetoothNotAvailableError(reason=BleakBluetoothNotAvailableReason.POWERED_OFF):
             return OFF
+        case BleakBluetoothNotAvailableError(reason=BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM):
+            return _DENIED
         case BleakBluetoothNotAvailableError():
             return f"there is no Bluetooth adapter to use ({error.args[0]}): is it plugged in (bluetoothctl list)?"
         case BleakDBusError() if error.dbus_error.startswith(_NOT_STARTED):
             return NO_SERVICE
         case BleakDBusError():
             return _DBUS_ERRORS.get(error.dbus_error)
-        case PermissionError():
+        case PermissionError() | AuthError():
             return _DENIED
         case FileNotFoundError() | ConnectionRefusedError():
             return DBUS_AWAY

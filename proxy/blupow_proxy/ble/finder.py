@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,18 +49,20 @@ class Finder:
     """Finds devices by address; scans while somebody waits.
 
     ``on_heard`` is called with each advertisement, ``on_silence`` with the seconds listened without any, ``on_refusal``
-    with how often in a row scanning could not be started.
+    with how often in a row scanning could not be started. ``force_stop`` ends what a start that failed may have begun.
     """
 
     def __init__(
         self,
         make_scanner: Callable[[Any], BleakScanner],
         *,
+        force_stop: Callable[[], Awaitable[None]] | None = None,
         on_heard: Callable[[], None] = lambda: None,
         on_silence: Callable[[float], None] = lambda _: None,
         on_refusal: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._make_scanner = make_scanner
+        self._force_stop = force_stop
         self._on_heard = on_heard
         self._on_silence = on_silence
         self._on_refusal = on_refusal
@@ -104,7 +106,13 @@ class Finder:
                 self._renew.set()
             search.found.cancel()
 
-    def fail(self, error: BleError) -> None:
+    def start_anew(self, error: BleError) -> None:
+        """Forget what was before, and end every search with ``error``."""
+        self._refusals = 0
+        self._listened_s = 0.0
+        self._fail(error)
+
+    def _fail(self, error: BleError) -> None:
         """End every search with ``error``, and the scan with them."""
         for search in self._searches:
             if not search.found.done():
@@ -139,6 +147,8 @@ class Finder:
             with contextlib.suppress(BleError):  # it is not used again, whether it has stopped or not
                 async with bleak_call("adapter", "end of scan", STOP_S):
                     await scanner.stop()
+                    if started is None and self._force_stop is not None:
+                        await self._force_stop()
             if started is not None:
                 self._listened_s += time.monotonic() - started
                 self._on_silence(self._listened_s)
@@ -150,7 +160,7 @@ class Finder:
             error = AdapterUnavailableError("adapter", error.message)
         self._refusals += 1
         self._on_refusal(self._refusals)
-        self.fail(error)
+        self._fail(error)
 
     def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
         if data.local_name or data.service_uuids or data.manufacturer_data or data.service_data:

@@ -102,6 +102,8 @@ class Link:
         await self._adapter.ready()
         self._adapter.links.add(self)
         await self._adapter.end_old_connection(self.address)
+        if self.lost.is_set():
+            raise self.end
         found = await self._adapter.finder.find(self.address, FIND_S)
         if found is None:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)
@@ -114,7 +116,14 @@ class Link:
 
     async def _connected(self, device: BLEDevice) -> BleakClient:
         try:
-            async with self._adapter.connecting, bleak_call(self.address, "connect", CONNECT_S):
+            async with (
+                self._adapter.connecting,
+                # what bleak does when the inner one ends it may hang itself
+                bleak_call(self.address, "connect", CONNECT_S + DISCONNECT_S),
+                bleak_call(self.address, "connect", CONNECT_S),
+            ):
+                if self.lost.is_set():
+                    raise self.end
                 client = self._client = await establish_connection(
                     self._adapter.client_class(),
                     device,
@@ -129,7 +138,7 @@ class Link:
                     raise LinkLostError(self.address, "the device ended the connection at once")
         except DeviceNotFoundError as error:
             # BlueZ may keep to itself that the controller has refused: that looks like a timeout as well
-            if others := sum(link.is_connected for link in self._adapter.links):
+            if others := self._adapter.connected:
                 raise NoFreeSlotError(self.address, NO_SLOT.format(links=others)) from error
             raise DeviceNotFoundError(self.address, UNREACHABLE) from error
         return client

@@ -7,7 +7,7 @@ from typing import Final
 from .bluez import AdapterFacts
 
 # rfkill, the kernel's power off and on, then USB: the library's own pauses add up to about half of that
-RECOVERY_S: Final = 60.0
+RECOVERY_S: Final = 45.0
 MISSING: Final = (
     "`bluetooth: auto_recovery` needs a library: install blupow-proxy[recovery], or bluetooth-auto-recovery"
 )
@@ -28,6 +28,6 @@ async def recover(adapter: AdapterFacts) -> bool:
             return bool(await recover_adapter(adapter.index, adapter.address, gone_silent=True))
     except TimeoutError:
         _LOGGER.warning("Resetting %s took longer than %g s", adapter.name, RECOVERY_S)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # its own clean-up turns some of the first into the second
         _LOGGER.warning("Can't reset %s (%s): the proxy needs the capability CAP_NET_ADMIN", adapter.name, error)
     return False

@@ -82,7 +82,10 @@ class Supervisor:
 
     def heard(self) -> None:
         """Note that the adapter works."""
-        self._resets = 0
+        self._reset_reason = None
+        if self._resets:
+            self._resets = 0
+            self._reset_at = min(self._reset_at, asyncio.get_running_loop().time() + RESET_AFTER_S)
 
     async def _watch(self, bluez: Bluez) -> None:
         owner = None
@@ -99,8 +102,8 @@ class Supervisor:
                 # its links may outlive that: they find out themselves
                 self._settle(self.adapter, HANGS, self._owner)
             except BleError as error:
-                if bluez.owner == owner and not bluez.is_closed:  # else the news is on its way
-                    self._settle(None, error.message, owner)
+                if not self._news.is_set() and not bluez.is_closed:  # else there is more to it
+                    self._settle(None, error.message, bluez.owner)
             if not bluez.is_closed:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(HEARTBEAT_S):
@@ -110,11 +113,14 @@ class Supervisor:
 
     async def _mend(self, bluez: Bluez) -> None:
         """Settle on the adapter, after turning it on where it is off, or off and on where that was asked for."""
-        adapter = choose(bluez.adapters, self._wanted, self._last_address)
+        in_vain = self._refusals > 1 or self._resets > CYCLES
+        adapter = choose(bluez.adapters, self._wanted, self._last_address, last_is_bad=in_vain)
         if adapter is None:
             self._settle(None, self._why_none(bluez.owner), bluez.owner)
             return
-        self._last_address = adapter.address
+        if adapter.address != self._last_address:
+            self._last_address = adapter.address
+            self._refusals = self._resets = 0
         if not adapter.powered:
             await self._turn_on(bluez, adapter)
         elif self._reset_reason is not None:
@@ -134,16 +140,13 @@ class Supervisor:
         return no_adapter(self._wanted)
 
     async def _turn_on(self, bluez: Bluez, adapter: AdapterFacts) -> None:
-        self._settle(None, self._message if self._refusals else None, bluez.owner)
+        self._settle(None, self._message, bluez.owner)
         try:
             await bluez.power(adapter.path, on=True)
-        except DeadlineExceededError:
-            raise
         except BleError as error:
             self._refusals += 1
             if self._refusals > 1:  # at first BlueZ may be about to do it itself
-                told = error.message if isinstance(error, AdapterUnavailableError) else OFF
-                self._settle(None, why_blocked() or told, bluez.owner)
+                self._settle(None, _why_off(error), bluez.owner)
                 if self._recover is not None and asyncio.get_running_loop().time() >= self._reset_at:
                     self._count_reset()
                     await self._recover(adapter)
@@ -151,14 +154,13 @@ class Supervisor:
             _LOGGER.info("The Bluetooth adapter %s was off: turned it on", adapter.name)
 
     async def _power_cycle(self, bluez: Bluez, adapter: AdapterFacts) -> None:
-        reason, self._reset_reason = self._reset_reason, None
+        reason = self._reset_reason
         self._count_reset()
-        self._settle(None, None, bluez.owner)
-        if self._recover is not None and self._resets > CYCLES:
-            await self._recover(adapter)
-        else:
-            _LOGGER.info("%s: turning the Bluetooth adapter %s off and on", reason, adapter.name)
-            await bluez.power_cycle(adapter.path)
+        self._settle(None, self._message, bluez.owner)
+        if self._recover is not None and self._resets > CYCLES and await self._recover(adapter):
+            return
+        _LOGGER.info("%s: turning the Bluetooth adapter %s off and on", reason, adapter.name)
+        await bluez.power_cycle(adapter.path)
 
     def _count_reset(self) -> None:
         pause_s = min(RESET_AFTER_S * 2**self._resets, RESET_AT_MOST_AFTER_S)
@@ -175,12 +177,25 @@ class Supervisor:
             return
         if (self.adapter, self._owner) != (adapter, owner):
             self.generation += 1
+            self._reset_reason = None  # of what is no more
         self.adapter, self._owner = adapter, owner
         self.problem = None if problem is None else AdapterUnavailableError("adapter", problem)
         self._on_change(self)
 
 
-def choose(adapters: Mapping[str, AdapterFacts], wanted: str | None, last_address: str | None) -> AdapterFacts | None:
-    """Return the adapter of that name or address; of any, the one of ``last_address``, or the first that is on."""
-    candidates = sorted(adapters.values(), key=lambda one: (one.address != last_address, not one.powered, one.index))
-    return next((one for one in candidates if wanted is None or wanted in (one.name, one.address)), None)
+def choose(
+    adapters: Mapping[str, AdapterFacts], wanted: str | None, last_address: str | None, *, last_is_bad: bool = False
+) -> AdapterFacts | None:
+    """Return the adapter of that name or address; of any, the one of ``last_address``, or the first that is on.
+
+    Where the last one ``is_bad``, any other comes before it.
+    """
+    rank = {last_address: 1 if last_is_bad else -1}
+    usable = (one for one in adapters.values() if one.central and wanted in (None, one.name, one.address))
+    return min(usable, key=lambda one: (rank.get(one.address, 0), not one.powered, one.index), default=None)
+
+
+def _why_off(error: BleError) -> str:
+    if isinstance(error, DeadlineExceededError):
+        return HANGS
+    return why_blocked() or (error.message if isinstance(error, AdapterUnavailableError) else OFF)

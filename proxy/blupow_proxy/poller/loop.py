@@ -26,7 +26,7 @@ LOAD_SWITCH_REGISTER: Final = 0x010A
 RELEASE_S: Final = 1800.0  # the phone app has had its time; a release that is forgotten must not last
 PUSH_SILENCE_S: Final = 15.0  # a shunt pushes each second
 PUSH_JITTER_S: Final = 0.2  # a push that comes this much early counts as on time
-ATTEMPT_S: Final = 180.0  # the adapter's start, the search, the connection and the waking together have 151 s
+ATTEMPT_S: Final = 240.0  # the adapter's start, the search, the connection and the waking together have 190 s
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Poller[Link: UnitLink]:
     async def _stay_away(self, until: float) -> None:
         for unit in self.units:
             unit.linked(None, "released: the phone app may connect now")
+        self._orders.fail(LinkLostError(self.units[0].spec.address, self.units[0].status))
         await self._pause(until)
         if self._released_until == until and now() >= until:
             self.release(released=False)

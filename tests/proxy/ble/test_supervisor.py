@@ -131,6 +131,43 @@ def test_which_adapter_is_chosen(
     assert (found and found.name) == chosen
 
 
+def test_another_adapter_is_tried_when_the_last_one_is_no_good() -> None:
+    both = facts("hci0", ONE) | facts("hci1", TWO)
+    found = choose(both, None, ONE, last_is_bad=True)
+    assert found is not None
+    assert found.address == TWO
+    assert choose(facts("hci0", ONE), None, ONE, last_is_bad=True) is not None
+
+
+def test_an_adapter_without_links_to_peripherals_is_none() -> None:
+    only_classic = AdapterFacts("/org/bluez/hci0", ONE, powered=True, central=False)
+    assert choose({only_classic.path: only_classic}, None, None) is None
+
+
+async def test_power_that_comes_while_all_is_asked_for_is_not_missed(system: System) -> None:
+    for _ in range(10):
+        adapter = Adapter1(ONE, powered=False)
+        async with supervised() as (subject, _):
+            await until(lambda: subject.problem)
+            bus = await system.serve({"hci0": adapter})
+            adapter._powered = True
+            adapter.emit_properties_changed({"Powered": True})  # as bluetoothd does right after its start
+            await until(lambda: subject.adapter)
+            bus.disconnect()
+
+
+async def test_a_quiet_night_does_not_hold_up_the_next_reset(system: System) -> None:
+    adapter = Adapter1(ONE)
+    bus = await system.serve({"hci0": adapter})
+    async with supervised() as (subject, _):
+        await until(lambda: subject.adapter)
+        now = asyncio.get_running_loop().time()
+        subject._resets, subject._reset_at = 5, now + 3600.0
+        subject.heard()
+        assert subject._reset_at <= now + supervisor.RESET_AFTER_S + 1.0
+    bus.disconnect()
+
+
 async def test_an_adapter_that_is_there_is_used(system: System) -> None:
     bus = await system.serve({"hci0": Adapter1(ONE)})
     async with supervised() as (subject, problems):
