@@ -36,7 +36,8 @@ UNITS = {
 KEY = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
 ADAPTER = "B8:27:EB:00:00:01"
 INTERVAL_S = 2.0
-WARM_UP_S = 120.0
+BRIEF_S = 5.0
+SAMPLE_S = 10  # of memory
 RECOVERED_S = 75.0  # the slowest target of the catalogue: a unit that was held, found again after a minute's pause
 QUIET_S = 15.0  # after a recovery, until what has failed is cleared away
 VOLTAGE = {"battery_voltage", "house_battery_voltage"}
@@ -93,27 +94,34 @@ class Soak:
         await self._proxy.start()
         parts = [asyncio.create_task(part) for part in (self._proxy.serve(), self._watch_truth(), self._be_client())]
         await self._settled(120.0)
-        await asyncio.sleep(WARM_UP_S)
+        for fault in FAULTS:  # what is loaded, cached and allocated once
+            await self._suffer(fault, BRIEF_S)
         parts.append(asyncio.create_task(self._sample()))
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(QUIET_S)
         baseline = await _holdings()
         started = time.monotonic()
+        longest_s = every_s / 2
         number = 0
         while (passed := time.monotonic() - started) < duration_s:
             if passed >= number * every_s:
                 number += 1
-                await self._suffer(self.random.choice(FAULTS), baseline)
+                fault = self.random.choice(FAULTS)
+                await self._suffer(fault, longest_s)
+                await asyncio.sleep(min(QUIET_S, every_s / 4))
+                if (holdings := await _holdings()) != baseline:
+                    self.record.leaks.append(f"{fault.name}: files and tasks {holdings} instead of {baseline}")
             await asyncio.sleep(min(1.0, every_s))
         for part in parts[1:]:
             part.cancel()
         self._proxy.stop()
         await parts[0]
 
-    async def _suffer(self, fault: Fault, baseline: tuple[int, int]) -> None:
+    async def _suffer(self, fault: Fault, longest_s: float) -> None:
+        """Let a fault happen, for ``longest_s`` at most, and wait until all is well again."""
         self.disturbed = True
         where = await self.machine.adapter_of(ADAPTER)
         async with fault.happening(self.machine, self.random, dict(UNITS), where):
-            await asyncio.sleep(self.random.uniform(*fault.seconds))
+            await asyncio.sleep(min(self.random.uniform(*fault.seconds), longest_s))
         try:
             took = await self._settled(RECOVERED_S)
         except TimeoutError:
@@ -121,9 +129,6 @@ class Soak:
             await self._settled(600.0)
         else:
             self.record.recovery_s.setdefault(fault.name, []).append(took)
-        await asyncio.sleep(QUIET_S)
-        if (holdings := await _holdings()) != baseline:
-            self.record.leaks.append(f"{fault.name}: files and tasks {holdings} instead of {baseline}")
         self.disturbed = False
 
     async def _settled(self, timeout_s: float) -> float:
@@ -145,7 +150,7 @@ class Soak:
             if not self.disturbed:
                 self.record.seconds += len(UNITS)
                 self.record.available += sum(unit.connected for unit in self._units)
-            if second % 60 == 0:
+            if second % SAMPLE_S == 0:
                 gc.collect()
                 self.record.memory.append((time.monotonic() - started, _rss_mib()))
 
