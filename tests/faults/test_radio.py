@@ -1,6 +1,7 @@
 """Faults of the radio, the adapter and BlueZ, on the real bluetoothd."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -210,9 +211,13 @@ async def test_another_program_holds_the_notifications(room: RadioRoom, measured
         return room.rig.log("thief").count(text) >= times
 
     await room.rig.until(lambda: says("ready", 1), "for the thief")
-    await room.drop("Rover")
-    start = time.monotonic()
-    await room.rig.until(lambda: says("taken", 1), "for the theft", 30.0)
+    for _ in range(8):  # whoever is first has them
+        await room.watcher.until_read(["Rover"], 60.0)
+        await room.drop("Rover")
+        start = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            await room.rig.until(lambda: says("taken", 1), "for the theft", 5.0)
+            break
     await room.watcher.until_read(["Rover"], 60.0)
     measured("data", time.monotonic() - start, 30.0)
     measured("thefts", room.rig.log("thief").count("taken"), 1, "", at_least=True)
