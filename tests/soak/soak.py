@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -88,6 +89,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, help="seconds between faults; 600 in virtual time, 10 in real time")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="chooses the faults")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the guest must not be left behind
     if [options.hours, options.minutes, options.cycles].count(None) != 2:
         parser.error("one of --hours, --minutes and --cycles")
     if options.cycles is not None:
