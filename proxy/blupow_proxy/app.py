@@ -128,6 +128,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen; OSError when the port is taken."""
+        asyncio.get_running_loop().set_exception_handler(self.server.loop_failed)
         await self.server.start()
         self._announcer.port = self.server.port
         self._started.set()

@@ -81,7 +81,11 @@ class Announcer:
             self._news.clear()
             # zeroconf skips an IPv6 address that is in its first second, and does not come back to it
             settling = moved
-            moved = self._look()
+            moved = False
+            try:
+                moved = self._look()
+            except OSError as error:  # for want of a file, say: what is announced stays so
+                _LOGGER.debug("Can't look at this host's addresses: %s", error)
             if self._zeroconf is not None or moved or loop.time() >= retry_at:
                 retry_at = loop.time() + RETRY_S
                 try:

@@ -1,6 +1,7 @@
 """The listener: admits connections, runs commands and actions, ends everything in order."""
 
 import asyncio
+import errno
 import json
 import logging
 import socket
@@ -33,6 +34,8 @@ from .connection import RECEIVED_BYTES, Connection
 
 DEFAULT_PORT: Final = 6053  # ESPHome's
 SENT_BYTES: Final = 64 * 1024  # in the kernel, which doubles it: what waits there gets old
+BACKLOG: Final = 16  # accepted in one pass of the loop, before what gives way has given its file back
+SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ADDRESSES: Final = 16  # whose orders are counted: twice the clients that there can be
 _LOGGER = logging.getLogger(__name__)
 
@@ -108,7 +111,7 @@ class ApiServer:
         hosts = ["0.0.0.0", "::"] if self._host is None else [self._host]  # noqa: S104 - a LAN device
         for host in hosts:
             try:
-                server = await loop.create_server(self._connection, host, self.port)
+                server = await loop.create_server(self._connection, host, self.port, backlog=BACKLOG)
             except OSError:
                 if host == "::" and not _has_ipv6():
                     continue
@@ -135,6 +138,14 @@ class ApiServer:
                 connection.cut()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    def loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Be the exception handler of ``loop``: it tells of each connection that it can't accept for want of files."""
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in SCARCE:
+            self._log(logging.WARNING, "Clients have to wait: %s", error.strerror)
+        else:
+            loop.default_exception_handler(context)
 
     def disconnect_all(self) -> None:
         """Tell every client to go."""
