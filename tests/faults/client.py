@@ -118,7 +118,8 @@ class Client:
         """Return the seconds until each unit is linked and shows its voltage."""
 
         def is_read(unit: str) -> bool:
-            return bool(self.states.get((unit, "link"))) and self.states.get(self.voltage(unit)) is not None
+            has_link = self.is_connected and self.states.get((unit, "link"))
+            return bool(has_link) and self.states.get(self.voltage(unit)) is not None
 
         return await self.until(lambda: all(map(is_read, units)), timeout_s, f"readings of {units}")
 
@@ -133,7 +134,9 @@ class Client:
         """Let the proxy read everything, and wait for it."""
         _, actions = await self.api.list_entities_services()
         (refresh,) = (action for action in actions if action.name == "refresh")
-        await self.api.execute_service(refresh, {}, return_response=True)
+        answer = await self.api.execute_service(refresh, {}, return_response=True)
+        assert answer is not None
+        assert answer.success, answer.error_message
         await self.ping_s()  # what was read has left before
 
     def switch(self, unit: str, object_id: str, on: bool) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from client import KEY, NAME
+from client import KEY, NAME, Client
+from waiting import until
 
+from blupow_proxy.app import RELIST_AFTER_S
 from blupow_proxy.simulator import demo_units
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -24,6 +26,7 @@ UNITS: Final = {
     for name, unit in zip(("Rover", "Charger", "Battery", "Inverter", "Shunt"), demo_units(), strict=True)
 }
 LISTENING_S: Final = 30.0
+FOUND_S: Final = 60.0
 ENDED_S: Final = 15.0
 ESTABLISHED: Final = "01"  # of /proc/net/tcp
 
@@ -42,8 +45,14 @@ class ProxyProcess:
         options: Sequence[str] = (),
         interval: str = "2s",
         state: Path | None = None,
+        port: int = PORT,
+        announce: bool = True,
+        controlled: bool = True,
     ) -> None:
-        """Read ``units``, address by name; ``prefix`` is what runs a command where this one is to run."""
+        """Read ``units``, address by name; ``prefix`` is what runs a command where this one is to run.
+
+        Only one that is ``controlled`` can be told something; that takes a socket in ``folder``.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.log = folder / f"{name}.log"
@@ -52,15 +61,18 @@ class ProxyProcess:
         self.prefix = prefix
         config: dict[str, Any] = {
             "esphome": {"name": name},
-            "api": {"port": PORT, "encryption": {"key": key}},
+            "api": {"port": port, "encryption": {"key": key}},
+            "zeroconf": {"disabled": not announce},
             "renogy": [
                 {"address": address, "name": unit, "update_interval": interval} for unit, address in units.items()
             ],
         }
         self.file.write_text(json.dumps(config))  # which is YAML
         self.file.chmod(0o600)
+        self._port = port
+        self._units = list(units)
         self._control = folder / f"{name}.socket"
-        self._options = options
+        self._options = (*options, *(("--control", str(self._control)) if controlled else ()))
         self.process: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,7 +101,9 @@ class ProxyProcess:
     def connections(self) -> int:
         """How many clients' connections its host has."""
         lines = Path(f"/proc/{self.pid}/net/tcp").read_text("ascii").splitlines()[1:]
-        return sum(fields[3] == ESTABLISHED and fields[1].endswith(f":{PORT:04X}") for fields in map(str.split, lines))
+        return sum(
+            fields[3] == ESTABLISHED and fields[1].endswith(f":{self._port:04X}") for fields in map(str.split, lines)
+        )
 
     def lines(self, *levels: str) -> list[str]:
         """Return what it has logged at these levels."""
@@ -104,7 +118,7 @@ class ProxyProcess:
         """Start it, and return the seconds until it listened."""
         started, before = time.monotonic(), len(self.text)
         command = (*self.prefix, sys.executable, SIMULATED, self.file, "--state-dir", self.state)
-        self.process = spawned((*command, "--control", self._control, *self._options), self.log)
+        self.process = spawned((*command, *self._options), self.log)
         while "Listening on port" not in self.text[before:]:
             if self.process.poll() is not None or time.monotonic() > started + LISTENING_S:
                 raise RuntimeError(f"{self.name} does not listen: {self.text[before:]}")
@@ -116,6 +130,16 @@ class ProxyProcess:
         assert self.process is not None
         self.process.send_signal(number)
         return await ended(self.process)
+
+    async def settle(self, client: Client) -> None:
+        """Wait until it knows all its units, which ends its clients' sessions once or twice, and ``client`` is back."""
+        await until(lambda: all(f" {unit}: " in self._listed for unit in self._units), FOUND_S)
+        await asyncio.sleep(RELIST_AFTER_S + 1.0)
+        await client.until_read(*self._units, timeout_s=FOUND_S)
+
+    @property
+    def _listed(self) -> str:
+        return "\n".join(line for line in self.text.splitlines() if line.endswith(" readings"))
 
     async def tell(self, **order: Any) -> dict[str, Any]:
         """Return what each simulated unit holds, by address, once ``order`` is carried out."""
@@ -148,13 +172,3 @@ async def ended(process: subprocess.Popen[bytes]) -> int:
             raise TimeoutError(f"it has not ended in {ENDED_S:g} s")
         await asyncio.sleep(0.02)
     return process.wait()
-
-
-async def until(condition: Any, timeout_s: float, what: str) -> float:
-    """Return the seconds until a condition came true; TimeoutError says ``what`` did not."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() > start + timeout_s:
-            raise TimeoutError(f"in vain for {timeout_s:g} s: {what}")
-        await asyncio.sleep(0.02)
-    return time.monotonic() - start

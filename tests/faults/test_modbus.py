@@ -29,7 +29,7 @@ from blupow_proxy.modbus import (
     append_crc,
     decode_request,
 )
-from blupow_proxy.poller import plan
+from blupow_proxy.poller import orders, plan
 from blupow_proxy.renogy import Family, PushParser, Schedule, decode_block, register_map
 from blupow_proxy.simulator import Member, SimulatedUnit, VirtualRadio
 from conftest import Measured
@@ -97,8 +97,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
 
 
 @pytest.fixture(autouse=True)
-def warnings_only(caplog: pytest.LogCaptureFixture) -> None:
+def _(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.WARNING, "blupow_proxy")
+    monkeypatch.setattr(orders, "REFRESH_EVERY_S", 0.0)  # it is how these tests read all that is read seldom
 
 
 def wrong_values(run: Running, clean: dict[tuple[str, str], Any]) -> list[str]:

@@ -15,7 +15,8 @@ import pytest
 from aioesphomeapi import BadNameAPIError
 from client import Client
 from network import Network, NoNetworkError
-from processes import PORT, PROGRAM, UNITS, ProxyProcess, ended, spawned, until
+from processes import PORT, PROGRAM, UNITS, ProxyProcess, ended, spawned
+from waiting import until
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
@@ -90,7 +91,7 @@ async def test_home_assistant_restarts(lan: Lan, measured: Measured) -> None:
         address = lan.addresses["shed"]
         async with Client(address) as watching:
             await known(watching)
-            await until(lambda: proxy.connections == 1, 5, "one connection")
+            await until(lambda: proxy.connections == 1, 5)
             files = proxy.open_files
             served, gone = 0.0, 0.0
             for how in ("goodbye", "ended", "reset"):
@@ -109,8 +110,8 @@ async def test_home_assistant_restarts(lan: Lan, measured: Measured) -> None:
                     served = max(served, time.monotonic() - start)
                     await client.ping_s()
                     await leave(client, how)
-                    gone = max(gone, await until(lambda: proxy.open_files == files, 5, "files as before"))
-            assert await until(lambda: watching.states["", "sessions"] == 1, 5, "one session") < 5
+                    gone = max(gone, await until(lambda: proxy.open_files == files, 5))
+            assert await until(lambda: watching.states["", "sessions"] == 1, 5) < 5
             assert watching.lost_s == watching.lost_s[:1]  # the one time that its list has changed
         measured("first state of a new session", served, AT_ONCE_S)
         measured("nothing left of the old one", gone, 2.0)
@@ -156,10 +157,10 @@ async def test_home_assistant_loses_power(lan: Lan, measured: Measured) -> None:
         lan.network.cut("ha")
         async with Client(lan.addresses["shed"]) as anew:
             served = await anew.until_connected(10)
-            await anew.until(lambda: anew.states.get(("", "sessions")) == 4, 5, "the dead sessions to be counted")
+            await anew.until(lambda: anew.states.get(("", "sessions")) == 4, 5, "that they are counted")
             await anew.until(lambda: anew.states["", "sessions"] == 2, 90, "their end")
             dropped = time.monotonic() - start
-            await until(lambda: proxy.open_files == files + 1, 5, "their files")
+            await until(lambda: proxy.open_files == files + 1, 5)
             assert anew.lost_s == []
         for client in dead:
             await client.__aexit__()
@@ -187,10 +188,10 @@ async def test_two_proxies_swap_addresses(lan: Lan, measured: Measured, zeroconf
             await named.until_connected(20)
             lan.network.move(at, {"shed": at["van"], "van": at["shed"]})
             start = time.monotonic()
-            await fixed.until(lambda: bool(fixed.lost_s), 120, "the end of the connection")
+            await fixed.until(lambda: bool(fixed.lost_s), 120, "the end")
             received = fixed.received
             await fixed.until(lambda: any(isinstance(e, BadNameAPIError) for e in fixed.errors), 60, "a refusal")
-            await named.until(lambda: bool(named.lost_s), 120, "the end of the connection")
+            await named.until(lambda: bool(named.lost_s), 120, "the end")
             await named.until_connected(60, after=1)
             recovered = time.monotonic() - start
             assert named.mac == first.mac
@@ -336,7 +337,7 @@ async def test_its_name_is_taken(lan: Lan, measured: Measured, zeroconf: AsyncZe
         await (await zeroconf.async_register_service(service))
     async with lan.proxy() as proxy, Client(lan.addresses["shed"], name="shed-2") as client:
         served = await client.until_connected(20)
-        await client.until(lambda: "is taken" in proxy.text, 20, "a warning")
+        await until(lambda: "is taken" in proxy.text, 20)
         assert await announced(zeroconf, "shed-2") == [lan.addresses["shed"]]
         assert await announced(zeroconf, "shed") == [HOME]
         warned = proxy.lines("WARNING")
@@ -367,7 +368,7 @@ async def test_its_mdns_port_is_shared(lan: Lan, measured: Measured, zeroconf: A
     async with lan.proxy() as proxy, Client(address) as client:
         served = await client.until_connected(10)
         await known(client)
-        await until(lambda: "Can't announce" in proxy.text, 10, "a warning")
+        await until(lambda: "Can't announce" in proxy.text, 10)
         await asyncio.sleep(12)  # two more looks at the addresses
         warned = [line for line in proxy.lines("WARNING") if "announce" in line]
         errors = proxy.lines("ERROR")

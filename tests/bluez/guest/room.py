@@ -83,7 +83,10 @@ class Room:
                 for name, adapter in self.adapters.items()
             },
             "units": {
-                address: {"connected": peripheral.connection is not None}
+                address: {
+                    "connected": peripheral.connection is not None,
+                    "requests": peripheral.unit.request_count,
+                }
                 for address, peripheral in self.peripherals.items()
             },
         }
