@@ -53,7 +53,10 @@ class Report:
                     good_at = None
                     self._on_good()
             self._notifier.status(self._sentence())
+            due = loop.time() + turn_s
             await asyncio.sleep(turn_s)
+            if loop.time() > due + turn_s:  # this process was stopped, and its readers with it: they come first
+                await asyncio.sleep(turn_s)
 
     def _sentence(self) -> str:
         """Return how the units do, such as "1 of 2 units connected; Battery: not heard"."""

@@ -34,6 +34,7 @@ MAX_ANSWER_BYTES: Final = 60_000  # of 65,515 that a frame holds
 MAX_ERROR_CHARACTERS: Final = 1024  # a few lines for a dialog
 BEFORE_HELLO: Final = 8  # messages; a client sends none
 LIST_BYTES: Final = 64 * 1024  # of a long list at a time, so that it is no burden for whoever reads slowly
+LATE_S: Final = 1.0  # after a deadline: no loop that runs is as late
 API_VERSION: Final = (1, 19)  # from 1.15 on clients ask for DeviceCapabilities, which we answer
 
 
@@ -174,7 +175,12 @@ class Session:
         if not self.greeted:
             if now >= self._started + self._limits.hello_s:
                 self._end(f"no Hello within {self._limits.hello_s:g} s")
-        elif now >= self._heard + self._limits.silence_s:
+            return self._take_events()
+        if (late_s := now - self.deadline) > LATE_S:
+            # this process was stopped, or held up: in that time nobody was asked, and what came is not read yet
+            self._heard += late_s
+            self._asked += late_s
+        if now >= self._heard + self._limits.silence_s:
             self._end(f"silent for {self._limits.silence_s:g} s")
         elif now >= max(self._heard, self._asked) + self._limits.ping_s:
             self._asked = now

@@ -25,6 +25,7 @@ from .unit import Profile, Unit, fresh_s
 LOAD_SWITCH_REGISTER: Final = 0x010A
 RELEASE_S: Final = 1800.0  # the phone app has had its time; a release that is forgotten must not last
 PUSH_SILENCE_S: Final = 15.0  # a shunt pushes each second
+LATE_S: Final = 1.0  # after a deadline: no loop that runs is as late
 PUSH_JITTER_S: Final = 0.2  # a push that comes this much early counts as on time
 ATTEMPT_S: Final = 240.0  # the adapter's start, the search, the connection and the waking together have 190 s
 
@@ -185,6 +186,8 @@ class Poller[Link: UnitLink]:
                 raise LinkLostError(unit.spec.address, "no readings were pushed")
             self.progress.step(wait_s=silent_at - now())
             await pause(silent_at, link.lost)
+            if now() > silent_at + LATE_S:  # this process was stopped, or held up: what was pushed is not read yet
+                self._last_push = now()
 
     def _pushed(self, data: bytes) -> None:
         unit = self.units[0]

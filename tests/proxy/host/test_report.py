@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,3 +83,22 @@ async def test_one_reader_that_is_stuck_starves_the_watchdog(
 
 async def test_who_has_not_started_is_not_late() -> None:
     assert not Progress().is_late
+
+
+async def test_readers_come_first_after_the_process_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "STEP_S", 0.2)
+    one = reader("Rover")
+
+    async def read() -> None:
+        while True:
+            one.progress.step()
+            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)
+
+    reading = asyncio.create_task(read())
+    asyncio.get_running_loop().call_later(0.1, time.sleep, 0.5)
+    await run_for(0.9, Report(Heard(), [one], lambda: None))
+    reading.cancel()
+    assert not caplog.records

@@ -142,6 +142,22 @@ def test_silent_peer_is_asked_and_then_dropped() -> None:
     assert peer.session.tick(60.0) == [Closed("silent for 60 s")]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_time_in_which_nobody_could_be_heard_is_no_silence(asked: bool) -> None:
+    """The process was stopped, say; what the peer has sent meanwhile is read after the timers."""
+    peer = Peer().greet()
+    if asked:
+        assert peer.session.tick(20.0) == []
+        assert peer.received() == [7]
+    deadline = peer.session.deadline
+    assert peer.session.tick(deadline + 1000.0) == []
+    assert peer.received() == [7]
+    assert peer.session.deadline == deadline + 1020.0
+    if not asked:
+        assert peer.session.tick(peer.session.deadline) == []
+    assert peer.session.tick(peer.session.deadline) == [Closed("silent for 60 s")]
+
+
 def test_any_message_counts_as_life() -> None:
     peer = Peer().greet()
     peer.session.tick(20.0)

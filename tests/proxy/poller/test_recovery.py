@@ -42,6 +42,21 @@ def test_who_has_listened_in_vain_has_an_adapter(in_virtual_time, bench) -> None
     in_virtual_time(main())
 
 
+def test_a_time_in_which_the_process_was_stopped_is_no_silence(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = demo_units()[SHUNT]
+        async with bench(simulated) as b:
+            await b.wait(10)
+            simulated.faults.silent = True
+            asyncio.get_running_loop().advance(75)
+            await b.wait(10)
+            assert len(b.air.attempts) == 1
+            await b.wait(10)
+            assert len(b.air.attempts) == 2
+
+    in_virtual_time(main())
+
+
 def test_a_link_is_given_back_whoever_cancels_and_how_often(in_virtual_time, bench) -> None:
     async def main() -> None:
         async with bench(demo_units()[CONTROLLER]) as b:
