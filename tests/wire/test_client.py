@@ -445,7 +445,9 @@ async def test_an_answer_that_no_frame_holds_is_told_of(wire: Any, keys: Any) ->
 
 async def test_a_burst_of_connections_holds_no_more_than_sixteen(wire: Any, keys: Any) -> None:
     server, _, _ = await wire.server(keys)
-    sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    # beside the loop: the kernel lets them wait until the server has accepted those before
+    connecting = [asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port)) for _ in range(100)]
+    sockets = await asyncio.gather(*connecting)
     try:
         client = await wire.connected(server, keys.key)
         await client.device_info()
