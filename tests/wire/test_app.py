@@ -1,6 +1,7 @@
 """The whole proxy on simulated units, read by the real client."""
 
 import asyncio
+import gc
 import json
 import logging
 import time
@@ -76,7 +77,8 @@ async def running(folder: Path, settings: ProxyConfig | None = None) -> AsyncIte
         unit.latency_s = 0.0
     async with VirtualRadio(units) as radio:
         proxy = Proxy(
-            settings or config(), Surroundings(storage=Storage(folder), adapter=radio.adapter, host="127.0.0.1")
+            settings or config(),
+            Surroundings(storage=Storage(folder), adapter=radio.adapter, host="127.0.0.1", interfaces=["127.0.0.1"]),
         )
         await proxy.start()
         serving = asyncio.create_task(proxy.serve())
@@ -131,6 +133,36 @@ async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
             client, lambda states: 12 < getattr(states.get((SensorState, shunt, volts.key)), "state", 0) < 14.5
         )
         await client.disconnect()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_nothing_is_left_of_a_proxy_that_was_stopped(tmp_path: Path) -> None:
+    """Twice, as the first leaves what the process keeps; with everything on: links, clients, an action, zeroconf."""
+    left: list[tuple[int, int]] = []
+    for _ in range(2):
+        async with running(
+            tmp_path, config(esphome=EsphomeConfig(name="left", friendly_name="Left"), zeroconf=ZeroconfConfig())
+        ) as run:
+            async with asyncio.timeout(FOUND_S):
+                await run.proxy.all_listed()
+            clients = [await run.client() for _ in range(3)]
+            for client in clients:
+                client.subscribe_states(lambda _: None)
+                client.subscribe_logs(lambda _: None)
+            _, actions = await clients[0].list_entities_services()
+            refresh = asyncio.create_task(clients[0].execute_service(actions[0], {}, return_response=True))
+            await asyncio.sleep(0.1)
+        refresh.cancel()  # the client would wait for its answer to the end
+        for client in clients:
+            await client.disconnect(force=True)
+        await asyncio.sleep(0.1)
+        gc.collect()
+        left.append((len(asyncio.all_tasks()), open_files()))
+    assert left[0] == left[1]
+    assert left[0][0] == 1, asyncio.all_tasks()
 
 
 async def client_that_notices(run: Running) -> tuple[APIClient, asyncio.Event]:
