@@ -300,7 +300,9 @@ async def test_few_files(tmp_path: Path, measured: Measured, spare: int | None) 
     """200 connections, where 64 files are allowed, and where there are fewer than the proxy's own limits allow for."""
     port = free_port()
     prefix = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
-    async with ProxyProcess(tmp_path, port=port, prefix=prefix) as proxy, Client(HOME, port) as client:
+    # not announced: it stands on the machine's own network
+    options = {"port": port, "announce": False, "prefix": prefix}
+    async with ProxyProcess(tmp_path, **options) as proxy, Client(HOME, port) as client:
         await proxy.settle(client)
         baseline = proxy.open_files
         if spare is not None:
