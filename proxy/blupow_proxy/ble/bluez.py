@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.bluezdbus.utils import assert_reply, get_dbus_authenticator
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
@@ -16,6 +18,8 @@ from .failures import bleak_call
 CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
 POWER_S: Final = 25.0  # the kernel gives a controller that does not answer 10 s, and BlueZ D-Bus' usual 25
 DISCONNECT_S: Final = 10.0  # BlueZ waits 2 s before it does it
+AGREEMENT_S: Final = 1.0  # bleak hears of a change within milliseconds, or never
+LOOK_S: Final = 0.05
 OFF_S: Final = 1.0  # how long an adapter stays off: the kernel closes it meanwhile
 
 _BLUEZ: Final = "org.bluez"
@@ -132,13 +136,16 @@ class Bluez:
             await self.power(path, on=True)
 
     async def disconnect(self, address: str) -> None:
-        """End every connection to a device, whoever has made it; BleError."""
+        """End every connection to a device, whoever has made it, and see that bleak knows it; BleError."""
         for adapter in list(self.adapters):
             path = f"{adapter}/dev_{address.upper().replace(':', '_')}"
             async with bleak_call(address, "ending an old connection", DISCONNECT_S):
+                await get_global_bluez_manager()  # what ends while it loads, it may miss
                 answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Connected")
                 if answer.message_type is MessageType.METHOD_RETURN and answer.body[0].value:
                     assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
+                if await _is_connected_to_bleak(path):  # which would never connect to it again
+                    await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
 
     async def _watch_the_end(self) -> None:
         with contextlib.suppress(Exception):  # whatever it died of
@@ -171,6 +178,15 @@ class Bluez:
             roles = properties.get("Roles")
             central = roles is None or "central" in roles.value  # BlueZ tells them since 5.54
             self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered), central)
+
+
+async def _is_connected_to_bleak(path: str) -> bool:
+    """Return whether bleak goes on believing that a device is connected which BlueZ says is not."""
+    manager = await get_global_bluez_manager()
+    until = time.monotonic() + AGREEMENT_S
+    while manager.is_connected(path) and time.monotonic() < until:  # noqa: ASYNC110 - bleak has no event for it
+        await asyncio.sleep(LOOK_S)
+    return manager.is_connected(path)
 
 
 async def _call(bus: MessageBus, *call: Any) -> Message:

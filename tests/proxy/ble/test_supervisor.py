@@ -1,25 +1,27 @@
 """The adapter's supervisor, with an org.bluez of ours on a bus of its own; tests/faults has the real one."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+import waiting
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from dbus_fast import BusType, DBusError, PropertyAccess
 from dbus_fast.aio import MessageBus
-from dbus_fast.service import ServiceInterface, dbus_property
+from dbus_fast.service import ServiceInterface, dbus_property, method
+from private_bus import PrivateBus, private_bus
 
 from blupow_proxy.ble import bluez, supervisor
 from blupow_proxy.ble.bluez import AdapterFacts
 from blupow_proxy.ble.supervisor import Supervisor, choose
 from blupow_proxy.errors import BusLostError
 
+until = partial(waiting.until, within_s=5.0)
 ONE, TWO = "B8:27:EB:00:00:01", "B8:27:EB:00:00:02"
-CONFIG = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
-</policy></busconfig>"""
+DEVICE, DEVICE_PATH = "C4:D3:6A:00:00:01", "/org/bluez/hci0/dev_C4_D3_6A_00_00_01"
 
 
 class Adapter1(ServiceInterface):
@@ -31,6 +33,7 @@ class Adapter1(ServiceInterface):
         self._powered = powered
         self.blocked = False
         self.turned: list[bool] = []
+        self.removed: list[str] = []
 
     @dbus_property(access=PropertyAccess.READ)
     def Address(self) -> "s":  # type: ignore[name-defined]  # noqa: F821, N802
@@ -48,14 +51,34 @@ class Adapter1(ServiceInterface):
         self._powered = value
         self.emit_properties_changed({"Powered": value})
 
+    @method()
+    def RemoveDevice(self, device: "o") -> None:  # type: ignore[name-defined]  # noqa: F821, N802
+        self.removed.append(device)
+
+
+class Device1(ServiceInterface):
+    """A device that may be connected."""
+
+    def __init__(self, *, connected: bool = False) -> None:
+        super().__init__("org.bluez.Device1")
+        self._connected = connected
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Connected(self) -> "b":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._connected
+
+    @method()
+    def Disconnect(self) -> None:  # noqa: N802
+        self._connected = False
+        self.emit_properties_changed({"Connected": False})
+
 
 class System:
     """A bus; ``serve`` puts an org.bluez with adapters on it."""
 
-    def __init__(self, folder: Path, daemon: asyncio.subprocess.Process, address: str) -> None:
-        self.daemon = daemon
-        self._address = address
-        self._folder = folder
+    def __init__(self, bus: PrivateBus) -> None:
+        self.daemon = bus.daemon
+        self._address = bus.address
 
     async def serve(self, adapters: dict[str, Adapter1]) -> MessageBus:
         bus = await MessageBus(self._address, bus_type=BusType.SYSTEM).connect()
@@ -67,30 +90,14 @@ class System:
 
 @pytest.fixture
 async def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[System]:
-    program = shutil.which("dbus-daemon")
-    if program is None:
-        pytest.skip("there is no dbus-daemon")
-    path = tmp_path / "bus"
-    (tmp_path / "bus.conf").write_text(CONFIG.format(socket=path))
-    daemon = await asyncio.create_subprocess_exec(program, f"--config-file={tmp_path / 'bus.conf'}", "--nofork")
-    await until(path.exists)
-    address = f"unix:path={path}"
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     monkeypatch.setattr(supervisor, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(supervisor, "RETRY_S", 0.1)
     monkeypatch.setattr(supervisor, "ADAPTERS_S", 0.5)
     monkeypatch.setattr(bluez, "CALL_S", 0.5)
     monkeypatch.setattr(bluez, "OFF_S", 0.05)
-    yield System(tmp_path, daemon, address)
-    if daemon.returncode is None:
-        daemon.terminate()
-    await daemon.wait()
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - of whatever is looked at
-            await asyncio.sleep(0.01)
+    async with private_bus(tmp_path) as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        yield System(bus)
 
 
 @asynccontextmanager
@@ -305,6 +312,35 @@ async def test_the_last_resort_comes_after_power_cycles_in_vain(system: System, 
         await until(lambda: subject.adapter)
         subject.reset("Nothing was heard")
         await until(lambda: len(adapter.turned) == 6)
+    bus.disconnect()
+
+
+async def test_an_old_connection_is_ended(system: System) -> None:
+    adapter, device = Adapter1(ONE), Device1(connected=True)
+    bus = await system.serve({"hci0": adapter})
+    bus.export(DEVICE_PATH, device)
+    async with supervised() as (subject, _):
+        await until(lambda: subject.adapter)
+        await subject.disconnect(DEVICE)
+        manager = await get_global_bluez_manager()
+        assert not device._connected
+        assert not manager.is_connected(DEVICE_PATH)
+        assert adapter.removed == []
+    bus.disconnect()
+
+
+async def test_an_end_that_bleak_has_missed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bluez, "AGREEMENT_S", 0.1)
+    adapter, device = Adapter1(ONE), Device1()
+    bus = await system.serve({"hci0": adapter})
+    bus.export(DEVICE_PATH, device)
+    async with supervised() as (subject, _):
+        await until(lambda: subject.adapter)
+        manager = await get_global_bluez_manager()
+        device.emit_properties_changed({"Connected": True})  # which it is not
+        await until(lambda: manager.is_connected(DEVICE_PATH))
+        await subject.disconnect(DEVICE)
+        assert adapter.removed == [DEVICE_PATH]
     bus.disconnect()
 
 

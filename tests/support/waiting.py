@@ -7,7 +7,7 @@ from collections.abc import Callable
 LOOK_S = 0.01
 
 
-async def until(condition: Callable[[], bool], within_s: float = 30.0) -> float:
+async def until(condition: Callable[[], object], within_s: float = 30.0) -> float:
     """Wait until ``condition`` holds; returns for how long, TimeoutError after ``within_s``."""
     started = time.monotonic()
     async with asyncio.timeout(within_s):
