@@ -80,6 +80,7 @@ class Link:
         self.name: str | None = None
         self.rssi: int | None = None
         self.pushes = False
+        self.received = 0
         self.raw_frames: deque[RawFrame] = deque(maxlen=RAW_FRAMES)
         self.lost = asyncio.Event()
         self.end: BleError = LinkLostError(address, ENDED)  # what ended it, once it is lost
@@ -277,6 +278,7 @@ class Link:
         raise LinkLostError(self.address, f"no characteristic {uuid} in service {service}: not a Renogy device?")
 
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
+        self.received += 1
         self._last_received = time.monotonic()
         self._adapter.heard()
         self.raw_frames.append(RawFrame(self._last_received, False, bytes(data[:RAW_BYTES])))

@@ -34,7 +34,7 @@ _MODEL_REGISTERS: Final = {
     Family.INVERTER: 4311,
 }
 _MODEL_WORDS: Final = 8
-_KNOWN_ATTEMPTS: Final = 2  # one reply may get lost
+_KNOWN_ATTEMPTS: Final = 3  # a reply may get lost, and at a weak signal two
 _USUAL_ADDRESSES: Final = 2  # the universal one and the family's own
 _USUAL_VARIANT: Final = Variant.LEGACY  # of a battery whose name says nothing else
 

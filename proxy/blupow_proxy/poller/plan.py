@@ -1,7 +1,8 @@
 """Which block to read next; no I/O, the clock is an argument."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from blupow_proxy.renogy import Block, Schedule
@@ -19,19 +20,34 @@ class _Entry:
     block: Block
     period_s: float | None  # None: once
     due_s: float
+    not_before_s: float = -inf  # though it is due
     failures: int = 0
     tried: bool = False
     answered: bool = False
     heard_at_first_failure: int = 0
 
+    @property
+    def turn_s(self) -> float:
+        """When it may be read."""
+        return max(self.due_s, self.not_before_s)
+
 
 class Plan:
     """The schedule of one device's blocks over one connection; times in monotonic seconds."""
 
-    def __init__(self, blocks: Iterable[Block], interval_s: float, now: float) -> None:
-        """Read live blocks each ``interval_s``, slow ones each 5 minutes, the others once; all from ``now`` on."""
+    def __init__(
+        self, blocks: Iterable[Block], interval_s: float, now: float, *, answered: Container[Block] = frozenset()
+    ) -> None:
+        """Read live blocks each ``interval_s``, slow ones each 5 minutes, the others once; all from ``now`` on.
+
+        Those ``answered`` over an earlier connection are there: their silence is a reply that got lost.
+        """
         periods = {Schedule.POLL: interval_s, Schedule.SLOW: SLOW_S, Schedule.STARTUP: None}
-        self._entries = [_Entry(block, periods[block.schedule], now) for block in blocks if block.schedule in periods]
+        self._entries = [
+            _Entry(block, periods[block.schedule], now, answered=block in answered)
+            for block in blocks
+            if block.schedule in periods
+        ]
         self._entries.sort(key=lambda entry: list(periods).index(entry.block.schedule))  # of two due, live ones first
         self._heard = 0
 
@@ -48,16 +64,16 @@ class Plan:
 
     def next(self, not_before: Callable[[Block], float] = lambda _: 0.0) -> tuple[Block, float]:
         """Return the block whose turn it is, and when that is: ``not_before`` a time of its own."""
-        times = ((max(entry.due_s, not_before(entry.block)), entry) for entry in self._entries)
+        times = ((max(entry.turn_s, not_before(entry.block)), entry) for entry in self._entries)
         due, entry = min(times, key=lambda choice: choice[0])
         return entry.block, due
 
     def due(self, now: float) -> list[Block]:
         """Return the blocks whose turn it is by ``now``."""
-        return [entry.block for entry in self._entries if entry.due_s <= now]
+        return [entry.block for entry in self._entries if entry.turn_s <= now]
 
     def expects(self, block: Block) -> bool:
-        """Whether silence would say something of the link: the block has been answered, or nothing has yet."""
+        """Whether silence would say something of the link: the block was answered before, or nothing was yet."""
         return not self._heard or any(entry.answered for entry in self._entries if entry.block == block)
 
     def answered(self, block: Block, now: float) -> None:
@@ -66,7 +82,7 @@ class Plan:
         self._heard += 1
         entry.answered = True
         entry.failures = 0
-        entry.due_s = float("inf") if entry.period_s is None else max(entry.due_s + entry.period_s, now)
+        entry.due_s = inf if entry.period_s is None else max(entry.due_s + entry.period_s, now)
 
     def refused(self, block: Block, code: int, now: float) -> None:
         """Plan around a block that was answered with exception ``code``."""
@@ -87,9 +103,15 @@ class Plan:
         if self._heard == entry.heard_at_first_failure:
             entry.failures = min(entry.failures, FAILURES - 1)
         if entry.answered and entry.period_s is not None and entry.failures <= RETRIES:
-            entry.due_s = now
+            self._repeat(entry, now)
         else:
             self._postpone(entry, now)
+
+    def _repeat(self, entry: _Entry, now: float) -> None:
+        """Have a block read again once the live ones have had their turn, before all others."""
+        for other in self._entries:
+            if other is entry or other.block.schedule is not Schedule.POLL:
+                other.not_before_s = now
 
     def _postpone(self, entry: _Entry, now: float) -> None:
         if entry.failures >= FAILURES and (entry.period_s is None or not entry.answered):

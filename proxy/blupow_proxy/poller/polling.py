@@ -42,7 +42,8 @@ from .plan import Plan
 from .progress import Progress
 from .unit import UNREADABLE, Profile, Unit, fresh_s
 
-MAX_SILENCES: Final = 3  # more in a row, and the link is no link
+MAX_SILENCES: Final = 4  # more in a row, and the link is no link: a weak signal loses one reply in three
+MAX_GARBLED: Final = 9  # the same where something came: a weak signal loses parts, and a new link is no better
 MAX_STRANGE: Final = 3  # failed identifications, and what was known of a unit is no longer believed
 IDENTIFY_AGAIN_S: Final = 60.0  # a hub's member that was silent; others on the link go on meanwhile
 HELD_S: Final = 5.0  # overdue for longer, a block goes first; its values are out of date soon after
@@ -58,6 +59,7 @@ class UnitLink(Protocol):
     name: str | None
     rssi: int | None
     pushes: bool
+    received: int  # notifications so far
     lost: asyncio.Event
     end: BleError  # what ended it, once it is lost
 
@@ -114,7 +116,8 @@ class Polling:
         self._progress = progress
         self._members: dict[str, _Member] = {}
         self._identify_at = dict.fromkeys((unit.spec.id for unit in units), 0.0)
-        self._silences = 0
+        self._silences = 0  # requests in a row that were not answered
+        self._unheard = 0  # after which nothing came at all
         self._next_request = 0.0
 
     async def run(self) -> None:
@@ -250,12 +253,13 @@ class Polling:
     def _silent(self, member: _Member, block: Block) -> None:
         if member.plan.expects(block):
             self._silences += 1
+            self._unheard += 1
             member.silences += 1
         member.plan.silent(block, now())
         if len(self._members) > 1:
             member.rests_until = now() + self._cycle_s()  # the others' turn: they have lost the time of a timeout
         address = member.unit.spec.address
-        if self._silences > MAX_SILENCES:
+        if self._unheard > MAX_SILENCES or self._silences > MAX_GARBLED:
             raise LinkLostError(address, f"no valid reply to {self._silences} requests in a row")
         if member.silences > MAX_SILENCES and len(self._members) > 1:
             # each of its timeouts is time that the others lose
@@ -269,6 +273,7 @@ class Polling:
         self._progress.step()
         await asyncio.sleep(max(self._next_request - now(), 0.0))
         timeout_s = pacing.timeout_s + (HUB_S if len(self._units) > 1 else 0.0)
+        received = self._link.received
         try:
             reply = await self._link.request(request, timeout_s)
         except DeadlineExceededError as error:
@@ -277,6 +282,8 @@ class Polling:
             return None
         finally:
             self._next_request = now() + pacing.gap_s
+            if self._link.received != received:
+                self._unheard = 0
         self._silences = 0
         unit.requested(answered=True)
         return reply
@@ -315,10 +322,12 @@ class Polling:
 def _member(unit: Unit, profile: Profile) -> _Member:
     blocks = blocks_for(profile.family, profile.model)
     table = register_map(profile.family)
-    plan = Plan(blocks, unit.spec.interval_s, now())
     main = next((block for block in blocks if block.plausible), None)
     # the profile is what was identified just now; the unit's own also knows what was read before
-    has_read_main = main is not None and unit.profile is not None and main.plausible.keys() <= unit.profile.keys
+    read_before = frozenset() if unit.profile is None else unit.profile.keys
+    has_read_main = main is not None and main.plausible.keys() <= read_before
+    answered = {block for block in blocks for row in table.registers if block.holds(row) and row.key in read_before}
+    plan = Plan(blocks, unit.spec.interval_s, now(), answered=answered)
     return _Member(
         unit=unit,
         profile=profile,

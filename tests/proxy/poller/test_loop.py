@@ -111,7 +111,7 @@ def test_a_silent_device_is_reconnected_and_comes_back(in_virtual_time, bench) -
         async with bench(demo_units()[CONTROLLER]) as b:
             await b.wait(10)
             b.air.unit.faults.silent = True
-            await b.wait(45)
+            await b.wait(40)
             assert len(b.air.attempts) >= 2
             assert not b.unit.connected
             assert "no request" in b.unit.status or "no reply" in b.unit.status
@@ -119,6 +119,19 @@ def test_a_silent_device_is_reconnected_and_comes_back(in_virtual_time, bench) -
             await b.wait(60)
             assert b.unit.connected
             assert b.unit.states["battery_voltage"] is not None
+
+    in_virtual_time(main())
+
+
+def test_a_link_over_which_something_comes_is_kept_longer_but_not_for_ever(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        async with bench(demo_units()[CONTROLLER]) as b:
+            await b.wait(10)
+            b.air.unit.faults.corrupt = True
+            await b.wait(20)
+            assert len(b.air.attempts) == 1
+            await b.wait(20)
+            assert len(b.air.attempts) >= 2
 
     in_virtual_time(main())
 

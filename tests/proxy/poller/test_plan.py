@@ -150,7 +150,20 @@ def test_a_lost_reply_is_asked_for_again_but_not_for_ever() -> None:
     made.silent(LIVE, 16.0)
     assert made.next() == (LIVE, 16.0)
     made.answered(LIVE, 16.5)
-    assert made.next() == (LIVE, 26.0)
+    assert made.next() == (LIVE, 20.0)
+
+
+def test_a_live_block_that_was_answered_before_is_asked_for_again_before_what_is_read_once() -> None:
+    made = Plan([LIVE, MORE, MODEL], 10.0, 0.0, answered={LIVE})
+    made.silent(LIVE, 3.0)
+    assert made.next() == (MORE, 0.0)
+    made.answered(MORE, 3.3)
+    assert made.next() == (LIVE, 3.0)
+    made.silent(LIVE, 6.0)
+    made.silent(LIVE, 9.0)
+    assert made.next() == (MODEL, 6.0)
+    made.answered(MODEL, 9.3)
+    assert made.next() == (LIVE, 10.0)
 
 
 def test_a_block_that_is_silent_beside_others_waits_for_its_turn() -> None:

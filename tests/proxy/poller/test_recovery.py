@@ -286,7 +286,7 @@ def test_the_log_tells_each_trouble_once_and_its_end(in_virtual_time, bench, cap
                 told = [record.getMessage() for record in caplog.records]
                 assert told[0] == "One: connected"
                 assert told[-1] == "One: connected"
-                assert "One: no valid reply to 4 requests in a row" in told
+                assert "One: no valid reply to 5 requests in a row" in told
                 assert len(told) <= 5
 
     in_virtual_time(main())
