@@ -12,6 +12,16 @@ GUEST: Final = Path(__file__).resolve().with_name("guest")
 AGENT_PORT: Final = 7000
 ROOM_PORT: Final = 7001
 READY_S: Final = 60.0  # it takes five on a PC
+UNITS: Final = {
+    "Rover": "C4:D3:6A:00:00:01",
+    "Charger": "C4:D3:6A:00:00:02",
+    "Battery": "C4:D3:6A:00:00:03",
+    "Inverter": "D8:B6:73:00:00:04",
+    "Shunt": "4C:E1:74:00:00:05",
+}
+"""The demo's, address by name."""
+ADAPTER: Final = "B8:27:EB:00:00:01"  # the first
+KEY: Final = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
 BLUETOOTHD: Final = ("/usr/libexec/bluetooth/bluetoothd", "/usr/lib/bluetooth/bluetoothd")
 
 

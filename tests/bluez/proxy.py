@@ -7,14 +7,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from aioesphomeapi import APIClient, APIConnectionError, BinarySensorInfo, EntityInfo, SensorInfo, TextSensorInfo
+from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, SensorInfo
+from entities import Entity, follow, listed
+from machine import KEY
 from rig import ADDRESS, ROOT, Rig
 
 PORT: Final = 6053
-KEY: Final = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
 PROGRAM: Final = ROOT / ".venv" / "bin" / "blupow-proxy"
 LOOK_S: Final = 0.05
 MEASURED: Final = {"voltage", "current", "power", "battery"}  # device classes
@@ -53,19 +53,12 @@ class Proxy:
         return len((await self.rig.run("ls", f"/proc/{self.rig.pids['proxy']}/fd")).split())
 
 
-@dataclass(slots=True)
-class Value:
-    """One entity and its last state; None is missing."""
-
-    info: EntityInfo
-    value: Any = None
-
-
 class Watcher:
     """A client that listens, and connects again whenever the proxy has ended the connection."""
 
     def __init__(self) -> None:
-        self.values: dict[tuple[str, str], Value] = {}  # by unit and object id
+        self.infos: dict[Entity, EntityInfo] = {}
+        self.states: dict[Entity, Any] = {}  # None is missing
         self.lost = 0  # how often a unit's link went
         self.goodbyes = 0  # how often the proxy has ended the connection in good order
         self._read_s: dict[str, float] = {}  # when a unit's last measurement came
@@ -86,27 +79,27 @@ class Watcher:
         await self._close()
 
     def value(self, unit: str, object_id: str) -> Any:
-        """Return the last value."""
-        return self.values[unit, object_id].value
+        """Return the last state."""
+        return self.states[unit, object_id]
 
     @property
     def linked(self) -> set[str]:
         """The units whose link is up, and of which more is listed than that."""
-        links = {unit for (unit, object_id), value in self.values.items() if object_id == "link" and value.value}
-        return links & {unit for unit, object_id in self.values if _is_voltage(object_id)}
+        links = {unit for (unit, object_id), state in self.states.items() if object_id == "link" and state}
+        return links & {unit for unit, object_id in self.infos if _is_voltage(object_id)}
 
     @property
     def shown(self) -> set[str]:
         """The units whose battery voltage is shown: all have one, and it is read in every cycle."""
-        voltages = {unit: value for (unit, object_id), value in self.values.items() if _is_voltage(object_id)}
-        return {unit for unit, value in voltages.items() if value.value is not None}
+        states = self.states.items()
+        return {unit for (unit, object_id), state in states if _is_voltage(object_id) and state is not None}
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str = "") -> float:
         """Return the seconds that it took for a condition to come true; TimeoutError."""
         start = time.monotonic()
         while not condition():
             if time.monotonic() > start + timeout_s:
-                states = {unit: self.values[unit, "link_status"].value for unit, i in self.values if i == "link_status"}
+                states = {unit: state for (unit, object_id), state in self.states.items() if object_id == "link_status"}
                 raise TimeoutError(f"in vain for {timeout_s:.0f} s {what}: {states}, shown {self.shown}")
             await asyncio.sleep(LOOK_S)
         return time.monotonic() - start
@@ -158,28 +151,17 @@ class Watcher:
             self._ended.set()
 
         await client.connect(on_stop=stopped, login=True)
-        info, entities, _ = await client.device_info_and_list_entities()
-        names = {device.device_id: device.name for device in info.devices} | {0: ""}
-        by_key: dict[tuple[int, int, str], tuple[str, Value]] = {}
-        self.values = {}
-        for entity in entities:
-            unit = names[entity.device_id]
-            value = self.values[unit, entity.object_id] = Value(entity)
-            by_key[entity.device_id, entity.key, type(entity).__name__.removesuffix("Info")] = unit, value
+        _, self.infos = await listed(client)
+        self.states = {}
+        follow(client, self.infos, self._take)
 
-        def take(state: Any) -> None:
-            kind = type(state).__name__.removesuffix("State")
-            unit, value = by_key.get((state.device_id, state.key, kind), ("", None))
-            if value is None or not isinstance(value.info, BinarySensorInfo | SensorInfo | TextSensorInfo):
-                return
-            new = None if state.missing_state else state.state
-            if value.info.object_id == "link" and value.value and not new:
-                self.lost += 1
-            value.value = new
-            if new is not None and _is_measured(value.info):
-                self._read_s[unit] = time.monotonic()
-
-        client.subscribe_states(take)
+    def _take(self, entity: Entity, state: Any) -> None:
+        unit, object_id = entity
+        if object_id == "link" and self.states.get(entity) and not state:
+            self.lost += 1
+        self.states[entity] = state
+        if state is not None and _is_measured(self.infos[entity]):
+            self._read_s[unit] = time.monotonic()
 
 
 def _is_voltage(object_id: str) -> bool:

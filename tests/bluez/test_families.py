@@ -5,17 +5,11 @@ import os
 
 import hci_record
 import pytest
+from machine import UNITS
 from rig import Rig
 
 from proxy import Proxy, Watcher
 
-UNITS = {
-    "Rover": "C4:D3:6A:00:00:01",
-    "Charger": "C4:D3:6A:00:00:02",
-    "Battery": "C4:D3:6A:00:00:03",
-    "Inverter": "D8:B6:73:00:00:04",
-    "Shunt": "4C:E1:74:00:00:05",
-}
 LINKED_S = 60.0
 POLLED_S = float(os.environ.get("BLUPOW_POLLED_S", "300"))
 INTERVAL_S = 2.0

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-import contextlib
-import json
 import os
 from pathlib import Path
 import signal
@@ -13,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from control import tell
 from home_assistant import ROOT
 
 PYTHON: Final = ROOT / ".venv" / "bin" / "python"
@@ -136,12 +135,4 @@ class Proxy:
 
     async def units(self, **order: Any) -> dict[str, Any]:
         """Return what each simulated unit holds, by address, once ``order`` is carried out."""
-        reader, writer = await asyncio.open_unix_connection(self._control)
-        try:
-            writer.write(json.dumps(order).encode() + b"\n")
-            held: dict[str, Any] = json.loads(await reader.readline())
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        return held
+        return await tell(self._control, **order)

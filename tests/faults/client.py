@@ -6,25 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from aioesphomeapi import (
-    APIClient,
-    APIConnectionError,
-    BinarySensorInfo,
-    EntityInfo,
-    ReconnectLogic,
-    SensorInfo,
-    SwitchInfo,
-    TextSensorInfo,
-)
+from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, ReconnectLogic, SensorInfo, SwitchInfo
+from entities import Entity, follow, listed
 from zeroconf.asyncio import AsyncZeroconf
 
 KEY: Final = "dGhlIGtleSBvZiB0aGUgZmF1bHQgdGVzdHMhISEhISE="
 NAME: Final = "shed"
 LOOK_S: Final = 0.02
 MEASURED: Final = frozenset({"voltage", "current", "power", "battery", "temperature", "energy", "frequency"})
-
-type Entity = tuple[str, str]
-"""A unit's name ("" is the proxy itself) and an object id."""
 
 
 class Client:
@@ -60,7 +49,6 @@ class Client:
             expected_mac=expected_mac,
             zeroconf_instance=zeroconf,
         )
-        self._units: dict[int, str] = {}
         self._connecting = ReconnectLogic(
             client=self.api,
             on_connect=self._connected,
@@ -146,30 +134,17 @@ class Client:
         self.api.switch_command(info.key, on, device_id=info.device_id)
 
     async def _connected(self) -> None:
-        info, entities, _ = await self.api.device_info_and_list_entities()
+        info, self.infos = await listed(self.api)
         self.mac = info.mac_address
-        units = {device.device_id: device.name for device in info.devices} | {0: ""}
-        self.infos, self.states = {}, {}
-        by_key: dict[tuple[int, int, str], Entity] = {}
-        for entity in entities:
-            name = units[entity.device_id], entity.object_id
-            self.infos[name] = entity
-            by_key[entity.device_id, entity.key, type(entity).__name__.removesuffix("Info")] = name
-
-        def take(state: Any) -> None:
-            self.received += 1
-            name = by_key.get((state.device_id, state.key, type(state).__name__.removesuffix("State")))
-            if name is None or not isinstance(
-                self.infos[name], BinarySensorInfo | SensorInfo | TextSensorInfo | SwitchInfo
-            ):
-                return
-            value = None if getattr(state, "missing_state", False) else state.state
-            self.states[name] = value
-            self.shown.setdefault(name, Counter())[value] += 1
-            self.last_s[name] = time.monotonic()
-
-        self.api.subscribe_states(take)
+        self.states = {}
+        follow(self.api, self.infos, self._take)
         self.connected_s.append(time.monotonic())
+
+    def _take(self, entity: Entity, state: Any) -> None:
+        self.received += 1
+        self.states[entity] = state
+        self.shown.setdefault(entity, Counter())[state] += 1
+        self.last_s[entity] = time.monotonic()
 
     async def _disconnected(self, expected: bool) -> None:
         self.goodbyes += expected

@@ -1,7 +1,6 @@
 """The real proxy as a process of its own, on simulated units, on whatever host and within whatever limits."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import subprocess
@@ -12,19 +11,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from client import KEY, NAME, Client
+from control import tell
+from machine import UNITS
 from waiting import until
 
 from blupow_proxy.app import RELIST_AFTER_S
-from blupow_proxy.simulator import demo_units
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = ROOT / ".venv" / "bin" / "blupow-proxy"
 SIMULATED: Final = ROOT / "tests" / "end_to_end" / "simulated_proxy.py"  # what PROGRAM does, on simulated units
 PORT: Final = 6053
-UNITS: Final = {
-    name: unit.address
-    for name, unit in zip(("Rover", "Charger", "Battery", "Inverter", "Shunt"), demo_units(), strict=True)
-}
 LISTENING_S: Final = 30.0
 FOUND_S: Final = 60.0
 ENDED_S: Final = 15.0
@@ -143,15 +139,7 @@ class ProxyProcess:
 
     async def tell(self, **order: Any) -> dict[str, Any]:
         """Return what each simulated unit holds, by address, once ``order`` is carried out."""
-        reader, writer = await asyncio.open_unix_connection(self._control)
-        try:
-            writer.write(json.dumps(order).encode() + b"\n")
-            held: dict[str, Any] = json.loads(await reader.readline())
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        return held
+        return await tell(self._control, **order)
 
 
 def spawned(command: Sequence[object], log: Path) -> subprocess.Popen[bytes]:

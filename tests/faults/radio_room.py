@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from machine import ADAPTER, UNITS
 from rig import Rig, booted
 
 from proxy import Proxy, Watcher
 
-UNITS: Final = {
-    "Rover": "C4:D3:6A:00:00:01",
-    "Charger": "C4:D3:6A:00:00:02",
-    "Battery": "C4:D3:6A:00:00:03",
-    "Inverter": "D8:B6:73:00:00:04",
-    "Shunt": "4C:E1:74:00:00:05",
-}
-ADAPTER: Final = "B8:27:EB:00:00:01"
 SPEED: Final = 10.0  # of the simulated world: each reading differs from the last, and it stays day
 SETTLED_S: Final = 60.0
 

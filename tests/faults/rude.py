@@ -1,5 +1,6 @@
 """Peers without manners, as functions for processes of their own: what they cost must not be charged to the proxy."""
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -16,20 +17,35 @@ from blupow_proxy.native_api.wire import MAX_FRAME_BYTES, MESSAGE_IDS, packet
 
 READ_BYTES: Final = 65536
 CONNECT_S: Final = 5.0
+TRY_S: Final = 0.1  # the kernel itself tries again after 1, 3 and 7 s when the listener has no room
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: no FIN, no waiting
+AT_ONCE: Final = 100  # what a listener of asyncio lets wait
 NEIGHBOUR: Final = "127.0.0.2"  # another host on the loopback network
 HELLO: Final = (MESSAGE_IDS["HelloRequest"], b"")
 
 
 def connect(port: int, *, source: str = NEIGHBOUR, receive_bytes: int | None = None) -> socket.socket:
-    """Connect from ``source``; with a small receive buffer, which has to be set before."""
-    connection = socket.socket()
-    connection.settimeout(CONNECT_S)
-    if receive_bytes is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    connection.bind((source, 0))
-    connection.connect(("127.0.0.1", port))
-    return connection
+    """Connect from ``source``; with a small receive buffer, which has to be set before.
+
+    Raises:
+        TimeoutError: not within 5 s.
+    """
+    until = time.monotonic() + CONNECT_S
+    while True:
+        connection = socket.socket()
+        connection.settimeout(TRY_S)
+        if receive_bytes is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.bind((source, 0))
+        try:
+            connection.connect(("127.0.0.1", port))
+        except TimeoutError:
+            connection.close()
+            if time.monotonic() > until:
+                raise
+        else:
+            connection.settimeout(CONNECT_S)
+            return connection
 
 
 def reset(connection: socket.socket) -> None:
@@ -100,32 +116,38 @@ def slow(port: int, sockets: int, seconds: float) -> int:
 def replay(port: int, times: int) -> tuple[int, int, float]:
     """Replay a real client's handshake.
 
-    Returns how many connections were told anything after it, how many were still open at the end, and for how many
+    Returns how many connections were told anything after it, how many were still open after 15 s, and for how many
     seconds the last ones were open.
     """
+    return asyncio.run(_replay(port, times))
+
+
+async def _replay(port: int, times: int) -> tuple[int, int, float]:
     hello, handshake, _ = noise_flight()
-    open_ones: list[tuple[socket.socket, float]] = []
-    for _ in range(times):
-        connection = connect(port)
-        connection.sendall(hello + handshake)
-        open_ones.append((connection, time.monotonic()))
-    told = left = 0
-    longest_s = 0.0
-    for connection, opened in open_ones:
-        received = b""
-        with contextlib.suppress(ConnectionResetError):
-            connection.settimeout(15.0)
-            try:
-                while data := connection.recv(READ_BYTES):
+    opening = asyncio.Semaphore(AT_ONCE)
+
+    async def once() -> tuple[bool, bool, float]:
+        async with opening:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(NEIGHBOUR, 0))
+        opened = time.monotonic()
+        received, left = b"", False
+        try:
+            async with asyncio.timeout(15.0):
+                writer.write(hello + handshake)
+                while data := await reader.read(READ_BYTES):
                     received += data
-            except TimeoutError:
-                left += 1
-        longest_s = max(longest_s, time.monotonic() - opened)
+        except ConnectionResetError:
+            pass
+        except TimeoutError:
+            left = True
+        open_s = time.monotonic() - opened
+        writer.close()
         length = 3 + int.from_bytes(received[1:3])
         length += 3 + int.from_bytes(received[length + 1 : length + 3])
-        told += len(received) > length
-        connection.close()
-    return told, left, longest_s
+        return len(received) > length, left, open_s
+
+    told, left, open_s = zip(*await asyncio.gather(*(once() for _ in range(times))), strict=True)
+    return sum(told), sum(left), max(open_s)
 
 
 def before_the_key(port: int, marker: bytes) -> tuple[int, int, int]:

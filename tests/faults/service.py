@@ -26,11 +26,6 @@ def configuration(folder: Path, port: int, units: str = "") -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Service:
     """One process, started as systemd does; ``told`` is what it has said over NOTIFY_SOCKET, and when."""
 

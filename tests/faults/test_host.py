@@ -20,9 +20,9 @@ from typing import Final
 
 import pytest
 from client import Client
+from ports import free_port
 from processes import UNITS, ProxyProcess
 from rig import Rig, booted
-from service import free_port
 from simulated import configuration, running, units
 from waiting import until
 

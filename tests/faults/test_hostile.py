@@ -144,7 +144,7 @@ async def test_slow_connections(measured, apart, tmp_path: Path) -> None:
                 connects.append(client.connect_s)
             grown_kib = max(grown_kib, proxy.rss_kib - rss_kib)
         made = await attack
-    assert made > 400
+    assert made >= 400
     measured("growth", grown_kib / 1024, 4, "MiB")
     measured("a real client connects in", max(connects), 2)
 

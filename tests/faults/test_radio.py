@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 import pytest_asyncio
-from machine import GUEST
-from radio_room import ADAPTER, UNITS, RadioRoom, pinging, radio_room
+from machine import ADAPTER, GUEST, UNITS
+from radio_room import RadioRoom, pinging, radio_room
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

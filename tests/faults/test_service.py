@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from aioesphomeapi import APIClient, ButtonInfo, TextSensorInfo, TextSensorState
-from service import END_S, PROGRAM, SIMULATED, WATCHDOG_S, Service, configuration, free_port, service
+from ports import free_port
+from service import END_S, PROGRAM, SIMULATED, WATCHDOG_S, Service, configuration, service
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
 from blupow_proxy.app import Proxy, Surroundings

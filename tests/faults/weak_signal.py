@@ -11,18 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from machine import Machine
+from in_guest import make_proxy
+from machine import ADAPTER, UNITS, Machine
 
-from blupow_config import ApiConfig, BluetoothConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
-from blupow_proxy.app import Proxy, Surroundings
-from blupow_proxy.storage import Storage
-
-UNITS = {
-    "Rover": "C4:D3:6A:00:00:01",
-    "Charger": "C4:D3:6A:00:00:02",
-    "Battery": "C4:D3:6A:00:00:03",
-    "Inverter": "D8:B6:73:00:00:04",
-}
+READ = {name: address for name, address in UNITS.items() if name != "Shunt"}  # which is not asked
 INTERVAL_S = 10.0
 LOSS = 0.3  # of the fragments that units send
 TOLERANCE_V = 0.25
@@ -32,29 +24,19 @@ async def weak_signal(minutes: float) -> dict[str, Any]:
     machine = Machine(Path.cwd())
     await machine.until(machine.answers, "that the agent is there")
     await machine.populate(adapters=1, units="demo")
-    config = ProxyConfig(
-        esphome=EsphomeConfig(name="weak", friendly_name="Weak"),
-        api=ApiConfig(port=0, encryption=False),
-        bluetooth=BluetoothConfig(adapter="hci0"),
-        zeroconf=ZeroconfConfig(enabled=False),
-        renogy=tuple(
-            UnitConfig(id=name.lower(), address=address, name=name, update_interval_s=INTERVAL_S)
-            for name, address in UNITS.items()
-        ),
-    )
-    proxy = Proxy(config, Surroundings(storage=Storage(machine.folder / "state"), host="127.0.0.1"))
+    proxy = make_proxy(machine, READ, interval_s=INTERVAL_S, adapter=ADAPTER)
     await proxy.start()
     serving = asyncio.create_task(proxy.serve())
     await proxy.all_listed()
     await machine.room("air", fragment_loss=LOSS)
     wrong: list[str] = []
-    readings: dict[str, list[float]] = {name: [] for name in UNITS}
+    readings: dict[str, list[float]] = {name: [] for name in READ}
     last = {unit.spec.name: unit.last_reading for unit in proxy.units}
     start = time.monotonic()
     drops = 0
     while (passed := time.monotonic() - start) < minutes * 60:
         if passed >= drops * 60:
-            await machine.room("drop", address=list(UNITS.values())[drops % len(UNITS)])
+            await machine.room("drop", address=list(READ.values())[drops % len(READ)])
             drops += 1
         truth = (await machine.room("world"))["battery_v"]
         for unit in proxy.units:
@@ -66,7 +48,7 @@ async def weak_signal(minutes: float) -> dict[str, Any]:
                 readings[unit.spec.name].append(passed)
         await asyncio.sleep(0.5)
     missed = sum(_missed([0.0, *times, passed]) for times in readings.values())
-    polls = minutes * 60 / INTERVAL_S * len(UNITS)
+    polls = minutes * 60 / INTERVAL_S * len(READ)
     proxy.stop()
     await serving
     return {"share": 1 - missed / polls, "wrong": wrong}

@@ -22,7 +22,6 @@ from blupow_proxy.native_api import (
     SwitchEntity,
     TextSensorEntity,
 )
-from blupow_proxy.native_api.framing import PlaintextFraming
 
 DATA: Final = Path(__file__).parents[1] / "data"
 RECORDING: Final = DATA / "client_messages.json"
@@ -75,14 +74,6 @@ def client_messages() -> list[tuple[int, bytes]]:
     """Every message of a real client's session, in order."""
     lines = (line.partition(" ") for line in _recording()["messages"])
     return [(int(number), bytes.fromhex(body)) for number, _, body in lines]
-
-
-def client_stream() -> bytes:
-    """The same as plaintext frames."""
-    framing = PlaintextFraming()
-    for message in client_messages():
-        framing.send(*message)
-    return bytes(framing.output)
 
 
 def noise_flight() -> tuple[bytes, bytes, bytes]:

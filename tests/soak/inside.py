@@ -5,7 +5,6 @@ usage: inside.py --hours H --every SECONDS --seed N    (leaves record.json)
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import gc
 import json
@@ -18,23 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aioesphomeapi import APIClient, APIConnectionError, SensorInfo
-from machine import Machine
+from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, SensorInfo
+from entities import follow, listed
+from in_guest import make_proxy
+from machine import ADAPTER, KEY, UNITS, Machine
 from passing_faults import FAULTS, Fault
 
-from blupow_config import ApiConfig, BluetoothConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
-from blupow_proxy.app import Proxy, Surroundings
-from blupow_proxy.storage import Storage
-
-UNITS = {
-    "Rover": "C4:D3:6A:00:00:01",
-    "Charger": "C4:D3:6A:00:00:02",
-    "Battery": "C4:D3:6A:00:00:03",
-    "Inverter": "D8:B6:73:00:00:04",
-    "Shunt": "4C:E1:74:00:00:05",
-}
-KEY = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
-ADAPTER = "B8:27:EB:00:00:01"
 INTERVAL_S = 2.0
 BRIEF_S = 5.0
 SAMPLE_S = 10  # of memory
@@ -87,7 +75,7 @@ class Soak:
         self.random = random.Random(seed)  # noqa: S311
         self.disturbed = True
         self._truth: list[float] = []
-        self._proxy = Proxy(_config(), Surroundings(storage=Storage(machine.folder / "state"), host="127.0.0.1"))
+        self._proxy = make_proxy(machine, UNITS, interval_s=INTERVAL_S, adapter=ADAPTER)
         self._units = self._proxy.units
 
     async def run(self, duration_s: float, every_s: float) -> None:
@@ -171,41 +159,26 @@ class Soak:
             client = APIClient("127.0.0.1", self._proxy.server.port, None, noise_psk=KEY)
             with contextlib.suppress(APIConnectionError):
                 await client.connect(on_stop=stopped, login=True)
-                entities, _ = await client.list_entities_services()
-                infos = {(one.device_id, one.key): one for one in entities if isinstance(one, SensorInfo)}
-                client.subscribe_states(lambda state, infos=infos: self._check(state, infos))
+                _, infos = await listed(client)
+                follow(client, infos, lambda entity, state, infos=infos: self._check(infos[entity], state))
                 await ended.wait()
             await client.disconnect(force=True)
             await asyncio.sleep(1.0)
 
-    def _check(self, state: Any, infos: dict[tuple[int, int], SensorInfo]) -> None:
+    def _check(self, info: EntityInfo, state: Any) -> None:
         self.record.states += 1
-        info = infos.get((state.device_id, state.key))
-        if info is None or state.missing_state:
+        if state is None or not isinstance(info, SensorInfo):
             return
         low, high = RANGES.get(info.device_class, (-1e9, 1e9))
-        if not low <= state.state <= high:
-            self.record.wrong.append(f"{info.name} {state.state}")
+        if not low <= state <= high:
+            self.record.wrong.append(f"{info.name} {state}")
         if info.object_id in VOLTAGE and any(self._truth):
             low, high = min(self._truth) - TOLERANCE_V, max(self._truth) + TOLERANCE_V
-            if not low <= state.state <= high:
-                self.record.wrong.append(f"{info.name} {state.state} where it is {self._truth[-1]}")
+            if not low <= state <= high:
+                self.record.wrong.append(f"{info.name} {state} where it is {self._truth[-1]}")
 
     def _states(self) -> str:
         return ", ".join(f"{unit.spec.name}: {unit.status}" for unit in self._units if not unit.connected)
-
-
-def _config() -> ProxyConfig:
-    return ProxyConfig(
-        esphome=EsphomeConfig(name="soak", friendly_name="Soak"),
-        api=ApiConfig(port=0, key=base64.b64decode(KEY)),
-        bluetooth=BluetoothConfig(adapter=ADAPTER),
-        zeroconf=ZeroconfConfig(enabled=False),
-        renogy=tuple(
-            UnitConfig(id=name.lower(), address=address, name=name, update_interval_s=INTERVAL_S)
-            for name, address in UNITS.items()
-        ),
-    )
 
 
 async def _holdings() -> tuple[int, int]:

@@ -31,13 +31,16 @@ class Scene:
         await self.machine.room("drop", address=address)
 
 
+type Happens = Callable[[Scene], AbstractAsyncContextManager[None]]
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault, and how long it lasts."""
 
     name: str
     seconds: tuple[float, float]
-    happens: Callable[[Scene], AbstractAsyncContextManager[None]]
+    happens: Happens
 
     def happening(
         self, machine: Machine, random: Random, units: dict[str, str], adapter: str
@@ -59,32 +62,15 @@ async def all_links_dropped(scene: Scene) -> AsyncIterator[None]:
     yield
 
 
-@contextlib.asynccontextmanager
-async def out_of_range(scene: Scene) -> AsyncIterator[None]:
-    address = scene.unit()
-    await scene.machine.room("range", address=address, within=False)
-    yield
-    await scene.machine.room("range", address=address, within=True)
-
-
-@contextlib.asynccontextmanager
-async def held(scene: Scene) -> AsyncIterator[None]:
-    address = scene.unit()
-    await scene.machine.room("hold", address=address, held=True)
-    yield
-    await scene.machine.room("hold", address=address, held=False)
-
-
-def of_unit(**broken: Any) -> Callable[[Scene], AbstractAsyncContextManager[None]]:
-    """Return the fault of a unit whose knobs are turned; they are turned back to what is the default."""
-    sound = {"notifies": True, "silent": False, "corrupt": False, "wrong_address": False, "reply_delay_s": None}
+def of_unit(op: str, broken: dict[str, Any], sound: dict[str, Any]) -> Happens:
+    """Return the fault of any unit that one order brings about, and another mends."""
 
     @contextlib.asynccontextmanager
     async def happens(scene: Scene) -> AsyncIterator[None]:
         address = scene.unit()
-        await scene.machine.room("unit", address=address, **broken)
+        await scene.machine.room(op, address=address, **broken)
         yield
-        await scene.machine.room("unit", address=address, **{name: sound[name] for name in broken})
+        await scene.machine.room(op, address=address, **sound)
 
     return happens
 
@@ -125,7 +111,7 @@ async def adapter_off(scene: Scene) -> AsyncIterator[None]:
     yield
 
 
-def of_adapter(**knobs: Any) -> Callable[[Scene], AbstractAsyncContextManager[None]]:
+def of_adapter(**knobs: Any) -> Happens:
     """Return the fault of a controller that lasts until it is reset, with a unit that has to be found meanwhile."""
 
     @contextlib.asynccontextmanager
@@ -149,13 +135,13 @@ async def stillborn(scene: Scene) -> AsyncIterator[None]:
 FAULTS = [
     Fault("a link dropped", (0, 0), link_dropped),
     Fault("all links dropped", (0, 0), all_links_dropped),
-    Fault("a unit out of range", (5, 120), out_of_range),
-    Fault("a unit held by another", (5, 120), held),
-    Fault("a link without notifications", (5, 60), of_unit(notifies=False)),
-    Fault("a silent unit", (5, 60), of_unit(silent=True)),
-    Fault("bad checksums", (5, 60), of_unit(corrupt=True)),
-    Fault("another device's replies", (5, 60), of_unit(wrong_address=True)),
-    Fault("late replies", (5, 60), of_unit(reply_delay_s=3.5)),
+    Fault("a unit out of range", (5, 120), of_unit("range", {"within": False}, {"within": True})),
+    Fault("a unit held by another", (5, 120), of_unit("hold", {"held": True}, {"held": False})),
+    Fault("a link without notifications", (5, 60), of_unit("unit", {"notifies": False}, {"notifies": True})),
+    Fault("a silent unit", (5, 60), of_unit("unit", {"silent": True}, {"silent": False})),
+    Fault("bad checksums", (5, 60), of_unit("unit", {"corrupt": True}, {"corrupt": False})),
+    Fault("another device's replies", (5, 60), of_unit("unit", {"wrong_address": True}, {"wrong_address": False})),
+    Fault("late replies", (5, 60), of_unit("unit", {"reply_delay_s": 3.5}, {"reply_delay_s": None})),
     Fault("a fifth of the air lost", (5, 60), fragments_lost),
     Fault("bluetoothd killed", (0, 30), bluetoothd_killed),
     Fault("bluetoothd frozen", (1, 60), bluetoothd_frozen),

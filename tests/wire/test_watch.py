@@ -13,6 +13,7 @@ import threading
 from argparse import ArgumentTypeError
 from typing import Any
 
+import ports
 import pytest
 from aioesphomeapi import (
     ClimateInfo,
@@ -198,9 +199,7 @@ async def test_name_that_dns_knows(wire: Any, keys: Any, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    return ports.free_port()
 
 
 async def command(

@@ -35,6 +35,7 @@ from .connection import RECEIVED_BYTES, Connection
 DEFAULT_PORT: Final = 6053  # ESPHome's
 SENT_BYTES: Final = 64 * 1024  # in the kernel, which doubles it: what waits there gets old
 BACKLOG: Final = 16  # accepted in one pass of the loop, before what gives way has given its file back
+WAITING: Final = 64  # in the kernel, where a storm fills 16 in 16 ms, and who finds no room tries again a second later
 SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ADDRESSES: Final = 16  # whose orders are counted: twice the clients that there can be
 _LOGGER = logging.getLogger(__name__)
@@ -120,6 +121,8 @@ class ApiServer:
             self._servers.append(server)
             for listening in server.sockets:  # a connection takes it over
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES)
+                with listening.dup() as same:
+                    same.listen(WAITING)
             self.port = server.sockets[0].getsockname()[1]
 
     async def stop(self, timeout_s: float = 2.0) -> None:
