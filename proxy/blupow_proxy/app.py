@@ -14,7 +14,7 @@ from typing import Any, Final
 from blupow_config import ProxyConfig, UnitConfig
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
-from blupow_proxy.ble import CONNECT_S, Adapter, Link
+from blupow_proxy.ble import CONNECTING_S, Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.errors import AdapterUnavailableError, BusLostError, NativeApiError
@@ -219,8 +219,8 @@ class Proxy:
 
     def _build_units(self, configs: Sequence[UnitConfig], adapter: Adapter) -> None:
         by_address = sorted(configs, key=lambda config: config.address)
-        # set-ups are one at a time: each other unit may take its minute first
-        connect_s = ATTEMPT_S + CONNECT_S * (len({config.address for config in configs}) - 1)
+        # set-ups are one at a time: each other unit may take its time first
+        connect_s = ATTEMPT_S + CONNECTING_S * (len({config.address for config in configs}) - 1)
         for address, members in groupby(by_address, key=lambda config: config.address):
             units = [self._build_unit(config) for config in members]
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from blupow_config import ConfigErrors
 from blupow_proxy import __version__
 from blupow_proxy.commands import config, decode, demo, doctor, pair, run, scan, service, version, watch
 
@@ -32,11 +33,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the subcommand that ``argv`` names and return its exit code; 74 when its output can't be written."""
+    """Run the subcommand that ``argv`` names and return its exit code.
+
+    78 is a mistake in the configuration, 74 output that can't be written.
+    """
     args = build_parser().parse_args(argv)
     try:
         code: int = args.run(args)
         sys.stdout.flush()
+    except ConfigErrors as errors:
+        sys.stderr.write(f"{errors}\n")
+        return os.EX_CONFIG
     except BrokenPipeError:  # whoever reads has seen enough; the interpreter flushes once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_OK

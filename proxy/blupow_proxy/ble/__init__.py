@@ -3,12 +3,12 @@
 from .adapter import Adapter
 from .advertisement import Advertisement
 from .inspection import inspect_adapter
-from .link import CONNECT_S, Link, RawFrame
+from .link import CONNECTING_S, Link, RawFrame
 from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
 
 __all__ = [
-    "CONNECT_S",
+    "CONNECTING_S",
     "Adapter",
     "Advertisement",
     "Link",

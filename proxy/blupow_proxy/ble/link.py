@@ -40,6 +40,7 @@ CONNECT_S: Final = 30.0  # bleak-retry-connector's attempt of 20 s, and giving b
 CONNECT_ATTEMPTS: Final = 1  # our own back-off does the rest
 GATT_S: Final = 5.0  # the devices' supervision timeout
 DISCONNECT_S: Final = 5.0  # BlueZ itself takes 2 to 3 s; a shutdown must not wait for a stuck one
+CONNECTING_S: Final = CONNECT_S + DISCONNECT_S  # what bleak does when an attempt is ended may hang itself
 QUIET_S: Final = 1.0  # silence after a timeout, before the next request: a reply names no register
 LATE_S: Final = 6.0  # after the supervision timeout of 5 s, a reply that was held up is here, or the link is lost
 WAKE_S: Final = 1.0  # what an inverter takes to wake
@@ -119,8 +120,7 @@ class Link:
         try:
             async with (
                 self._adapter.connecting,
-                # what bleak does when the inner one ends it may hang itself
-                bleak_call(self.address, "connect", CONNECT_S + DISCONNECT_S),
+                bleak_call(self.address, "connect", CONNECTING_S),
                 bleak_call(self.address, "connect", CONNECT_S),
             ):
                 if self.lost.is_set():

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from blupow_config import ConfigErrors, load_config, to_yaml
+from blupow_config import load_config, to_yaml
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -24,10 +23,6 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the configuration; 78 with one line on stderr for each mistake."""
-    try:
-        config = load_config(args.file)
-    except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
-        return os.EX_CONFIG
+    config = load_config(args.file)
     print(to_yaml(config, show_secrets=args.show_secrets), end="")
     return os.EX_OK

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from blupow_config import ConfigErrors, ProxyConfig, load_config
+from blupow_config import ProxyConfig, load_config
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host.service import state_folder
 from blupow_proxy.storage import Storage
@@ -38,11 +38,7 @@ def run(args: argparse.Namespace) -> int:
         request_pairing,
     )
 
-    try:
-        config = load_config(args.file)
-    except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
-        return os.EX_CONFIG
+    config = load_config(args.file)
     try:
         storage = Storage(args.state_dir or state_folder(args.file, config.esphome.name))
     except ProxyError as error:

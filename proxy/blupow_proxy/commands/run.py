@@ -53,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
         config = load_config(args.file)
     except ConfigErrors as errors:
         notifier.status(str(errors.errors[0]))
-        print(errors, file=sys.stderr)
-        return os.EX_CONFIG
+        raise
     logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
     if not config.renogy:

@@ -23,7 +23,7 @@ from typing import Final
 
 import blupow_config
 import blupow_proxy
-from blupow_config import SECRETS_FILE, ConfigErrors, ProxyConfig, load_config
+from blupow_config import SECRETS_FILE, ProxyConfig, load_config
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
@@ -130,11 +130,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run_install(args: argparse.Namespace) -> int:
     """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or BlueZ, 73 another one is there."""
-    try:
-        config = load_config(args.file)
-    except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
-        return os.EX_CONFIG
+    config = load_config(args.file)
     host = _Host(args.root.absolute(), args.dry_run)
     try:
         _require_root(host, f"install-service {shlex.quote(str(args.file))}")
