@@ -34,11 +34,13 @@ async def test_nobody_there(radio: VirtualRadio) -> None:
     assert await radio.adapter.finder.find(ABSENT, 0.1) is None
 
 
-async def test_a_name_is_waited_for_but_not_for_ever(radio: VirtualRadio) -> None:
+async def test_a_name_is_waited_for_but_not_for_ever(radio: VirtualRadio, monkeypatch: pytest.MonkeyPatch) -> None:
     address, peripheral = next(iter(radio.peripherals.items()))
     name, peripheral.unit.name = peripheral.unit.name, ""
-    finding = asyncio.create_task(radio.adapter.finder.find(address, 5.0))
-    await asyncio.sleep(0.12)
+    with monkeypatch.context() as patient:
+        patient.setattr(finder, "NAME_S", 5.0)
+        finding = asyncio.create_task(radio.adapter.finder.find(address, 5.0))
+        await asyncio.sleep(0.12)
     peripheral.unit.name = name
     found = await finding
     assert found is not None
