@@ -13,6 +13,7 @@ from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, SensorInfo
 from entities import Entity, follow, listed
 from machine import KEY
 from rig import ADDRESS, ROOT, Rig
+from waiting import until
 
 PORT: Final = 6053
 PROGRAM: Final = ROOT / ".venv" / "bin" / "blupow-proxy"
@@ -96,13 +97,11 @@ class Watcher:
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str = "") -> float:
         """Return the seconds that it took for a condition to come true; TimeoutError."""
-        start = time.monotonic()
-        while not condition():
-            if time.monotonic() > start + timeout_s:
-                states = {unit: state for (unit, object_id), state in self.states.items() if object_id == "link_status"}
-                raise TimeoutError(f"in vain for {timeout_s:.0f} s {what}: {states}, shown {self.shown}")
-            await asyncio.sleep(LOOK_S)
-        return time.monotonic() - start
+        try:
+            return await until(condition, timeout_s)
+        except TimeoutError:
+            states = {unit: state for (unit, object_id), state in self.states.items() if object_id == "link_status"}
+            raise TimeoutError(f"in vain for {timeout_s:.0f} s {what}: {states}, shown {self.shown}") from None
 
     async def until_linked(self, units: Iterable[str], timeout_s: float) -> float:
         """Return the seconds that it took for all of these units to be linked."""

@@ -8,11 +8,11 @@ from typing import Any, Final, Self
 
 from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, ReconnectLogic, SensorInfo, SwitchInfo
 from entities import Entity, follow, listed
+from waiting import until
 from zeroconf.asyncio import AsyncZeroconf
 
 KEY: Final = "dGhlIGtleSBvZiB0aGUgZmF1bHQgdGVzdHMhISEhISE="
 NAME: Final = "shed"
-LOOK_S: Final = 0.02
 MEASURED: Final = frozenset({"voltage", "current", "power", "battery", "temperature", "energy", "frequency"})
 
 
@@ -88,13 +88,11 @@ class Client:
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
         """Return the seconds until a condition came true; TimeoutError says ``what`` did not."""
-        start = time.monotonic()
-        while not condition():
-            if time.monotonic() > start + timeout_s:
-                status = {unit: state for (unit, key), state in self.states.items() if key == "link_status"}
-                raise TimeoutError(f"in vain for {timeout_s:g} s: {what}; {status}, errors {self.errors[-3:]}")
-            await asyncio.sleep(LOOK_S)
-        return time.monotonic() - start
+        try:
+            return await until(condition, timeout_s)
+        except TimeoutError:
+            status = {unit: state for (unit, key), state in self.states.items() if key == "link_status"}
+            raise TimeoutError(f"in vain for {timeout_s:g} s: {what}; {status}, errors {self.errors[-3:]}") from None
 
     async def until_connected(self, timeout_s: float, after: int = 0) -> float:
         """Return the seconds until it was connected more than ``after`` times, and is now."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from in_guest import make_proxy
-from machine import ADAPTER, UNITS, Machine
+from machine import UNITS, Machine
 
 READ = {name: address for name, address in UNITS.items() if name != "Shunt"}  # which is not asked
 INTERVAL_S = 10.0
@@ -24,7 +24,7 @@ async def weak_signal(minutes: float) -> dict[str, Any]:
     machine = Machine(Path.cwd())
     await machine.until(machine.answers, "that the agent is there")
     await machine.populate(adapters=1, units="demo")
-    proxy = make_proxy(machine, READ, interval_s=INTERVAL_S, adapter=ADAPTER)
+    proxy = make_proxy(machine, READ, INTERVAL_S)
     await proxy.start()
     serving = asyncio.create_task(proxy.serve())
     await proxy.all_listed()

@@ -75,7 +75,7 @@ class Soak:
         self.random = random.Random(seed)  # noqa: S311
         self.disturbed = True
         self._truth: list[float] = []
-        self._proxy = make_proxy(machine, UNITS, interval_s=INTERVAL_S, adapter=ADAPTER)
+        self._proxy = make_proxy(machine, UNITS, INTERVAL_S)
         self._units = self._proxy.units
 
     async def run(self, duration_s: float, every_s: float) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bleak.backends.bluezdbus.manager import get_global_bluez_manager
+from bleak.backends.bluezdbus.manager import BlueZManager, get_global_bluez_manager
 from bleak.backends.bluezdbus.utils import assert_reply, get_dbus_authenticator
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
@@ -140,11 +140,11 @@ class Bluez:
         for adapter in list(self.adapters):
             path = f"{adapter}/dev_{address.upper().replace(':', '_')}"
             async with bleak_call(address, "ending an old connection", DISCONNECT_S):
-                await get_global_bluez_manager()  # what ends while it loads, it may miss
+                manager = await get_global_bluez_manager()  # what ends while it loads, it may miss
                 answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Connected")
                 if answer.message_type is MessageType.METHOD_RETURN and answer.body[0].value:
                     assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
-                if await _is_connected_to_bleak(path):  # which would never connect to it again
+                if await _stays_connected(manager, path):  # which would never connect to it again
                     await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
 
     async def _watch_the_end(self) -> None:
@@ -180,9 +180,8 @@ class Bluez:
             self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered), central)
 
 
-async def _is_connected_to_bleak(path: str) -> bool:
+async def _stays_connected(manager: BlueZManager, path: str) -> bool:
     """Return whether bleak goes on believing that a device is connected which BlueZ says is not."""
-    manager = await get_global_bluez_manager()
     until = time.monotonic() + AGREEMENT_S
     while manager.is_connected(path) and time.monotonic() < until:  # noqa: ASYNC110 - bleak has no event for it
         await asyncio.sleep(LOOK_S)

@@ -81,7 +81,7 @@ class Link:
         self.name: str | None = None
         self.rssi: int | None = None
         self.pushes = False
-        self.received = 0
+        self.last_received_s = 0.0
         self.raw_frames: deque[RawFrame] = deque(maxlen=RAW_FRAMES)
         self.lost = asyncio.Event()
         self.end: BleError = LinkLostError(address, ENDED)  # what ended it, once it is lost
@@ -92,7 +92,6 @@ class Link:
         self._parser = ResponseParser()
         self._exchange: _Exchange | None = None
         self._unanswered: list[tuple[Request, float]] = []
-        self._last_received = 0.0
 
     @property
     def is_connected(self) -> bool:
@@ -251,7 +250,7 @@ class Link:
         started = time.monotonic()
         while not self.lost.is_set():
             now = time.monotonic()
-            quiet_for = now - max(self._last_received, started)
+            quiet_for = now - max(self.last_received_s, started)
             if quiet_for >= QUIET_S or now - started >= 3 * QUIET_S:
                 return
             await asyncio.sleep(QUIET_S - quiet_for)
@@ -278,10 +277,9 @@ class Link:
         raise LinkLostError(self.address, f"no characteristic {uuid} in service {service}: not a Renogy device?")
 
     def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
-        self.received += 1
-        self._last_received = time.monotonic()
+        self.last_received_s = time.monotonic()
         self._adapter.heard()
-        self.raw_frames.append(RawFrame(self._last_received, False, bytes(data[:RAW_BYTES])))
+        self.raw_frames.append(RawFrame(self.last_received_s, False, bytes(data[:RAW_BYTES])))
         if self.pushes:
             if self._on_push is not None:
                 self._on_push(bytes(data))

@@ -59,7 +59,7 @@ class UnitLink(Protocol):
     name: str | None
     rssi: int | None
     pushes: bool
-    received: int  # notifications so far
+    last_received_s: float  # when anything came, by its own clock
     lost: asyncio.Event
     end: BleError  # what ended it, once it is lost
 
@@ -273,7 +273,7 @@ class Polling:
         self._progress.step()
         await asyncio.sleep(max(self._next_request - now(), 0.0))
         timeout_s = pacing.timeout_s + (HUB_S if len(self._units) > 1 else 0.0)
-        received = self._link.received
+        before_s = self._link.last_received_s
         try:
             reply = await self._link.request(request, timeout_s)
         except DeadlineExceededError as error:
@@ -282,7 +282,7 @@ class Polling:
             return None
         finally:
             self._next_request = now() + pacing.gap_s
-            if self._link.received != received:
+            if self._link.last_received_s != before_s:
                 self._unheard = 0
         self._silences = 0
         unit.requested(answered=True)

@@ -71,7 +71,7 @@ class FakeLink:
         self.name: str | None = air.unit.name or None
         self.rssi: int | None = air.unit.rssi
         self.pushes = air.unit.pushes
-        self.received = 0
+        self.last_received_s = 0.0
         self.lost = asyncio.Event()
         self.end: BleError = LinkLostError(air.unit.address, "the device ended the connection")
         self.connected = False
@@ -110,7 +110,7 @@ class FakeLink:
             await asyncio.sleep(self.air.unit.latency_s)
             if self.lost.is_set():
                 raise LinkLostError(self.air.unit.address, "lost")
-            self.received += 1
+            self.last_received_s = now()
             (event,) = parser.feed(reply)
             if isinstance(event, Rejected):
                 await asyncio.sleep(timeout_s + QUIET_S)
