@@ -1,17 +1,27 @@
 """The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
 
 from .errors import ConfigError, ConfigErrors
+from .expression import Lambda
 from .load import load_config
 from .model import (
     ApiConfig,
     BluetoothConfig,
+    BluetoothProxyConfig,
+    Delta,
+    EntityConfig,
     EsphomeConfig,
+    Filter,
+    Linear,
     LoggerConfig,
     ProxyConfig,
+    ReadingConfig,
+    SensorConfig,
+    Throttle,
+    TimeConfig,
     UnitConfig,
     ZeroconfConfig,
 )
-from .redact import HIDDEN, to_yaml
+from .redact import HIDDEN, config_hash, to_yaml
 from .secret import SECRETS_FILE, secrets_exposed
 
 __all__ = [
@@ -19,13 +29,24 @@ __all__ = [
     "SECRETS_FILE",
     "ApiConfig",
     "BluetoothConfig",
+    "BluetoothProxyConfig",
     "ConfigError",
     "ConfigErrors",
+    "Delta",
+    "EntityConfig",
     "EsphomeConfig",
+    "Filter",
+    "Lambda",
+    "Linear",
     "LoggerConfig",
     "ProxyConfig",
+    "ReadingConfig",
+    "SensorConfig",
+    "Throttle",
+    "TimeConfig",
     "UnitConfig",
     "ZeroconfConfig",
+    "config_hash",
     "load_config",
     "secrets_exposed",
     "to_yaml",

@@ -15,7 +15,12 @@ def default_id(address: str, modbus_address: int | None) -> str:
 
 def device_number(unit_id: str) -> int:
     """Return the number of an id on the wire, its FNV-1a hash as ESPHome computes it; 0 is the proxy itself."""
+    return fnv1a(unit_id)
+
+
+def fnv1a(text: str) -> int:
+    """Return the FNV-1a hash of 32 bits."""
     value = _OFFSET
-    for byte in unit_id.encode():
+    for byte in text.encode():
         value = (value ^ byte) * _PRIME & _32_BITS
     return value

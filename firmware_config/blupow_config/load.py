@@ -9,13 +9,19 @@ from .ids import default_id
 from .model import (
     ApiConfig,
     BluetoothConfig,
+    BluetoothProxyConfig,
     ConfigPath,
+    EntityConfig,
     EsphomeConfig,
     LoggerConfig,
     ProxyConfig,
+    ReadingConfig,
+    SensorConfig,
+    TimeConfig,
     UnitConfig,
     ZeroconfConfig,
 )
+from .readings import Kind
 from .relations import related_mistakes
 from .schema import validate
 from .tree import Tree
@@ -35,23 +41,26 @@ def load_config(path: Path) -> ProxyConfig:
     errors = [error for error in errors if error.path not in unresolved] + tree.problems
     if errors or content is None:
         raise ConfigErrors(errors)
-    return _config(content, frozenset(tree.secret_paths | set(_made_of_secrets(content, tree.secret_paths))))
+    secret_paths = frozenset(tree.secret_paths | set(_made_of_secrets(tree.content, tree.secret_paths)))
+    return _config(content, tree.content, secret_paths)
 
 
-def _made_of_secrets(content: dict[str, Any], secret_paths: set[ConfigPath]) -> Iterator[ConfigPath]:
+def _made_of_secrets(given: dict[str, Any], secret_paths: set[ConfigPath]) -> Iterator[ConfigPath]:
     """Yield the paths of the defaults that show a secret."""
-    if ("esphome", "name") in secret_paths and "friendly_name" not in content["esphome"]:
+    if ("esphome", "name") in secret_paths and "friendly_name" not in given["esphome"]:
         yield "esphome", "friendly_name"
-    for number, unit in enumerate(content.get("renogy", ())):
+    for number, unit in enumerate(given.get("renogy") or ()):
         parts = {("renogy", number, "address"), ("renogy", number, "modbus_address")}
         if "id" not in unit and parts & secret_paths:
             yield "renogy", number, "id"
 
 
-def _config(content: dict[str, Any], secret_paths: frozenset[ConfigPath]) -> ProxyConfig:
-    esphome, api = content["esphome"], content.get("api", {})
-    encryption = api.get("encryption", {"enabled": True})
-    zeroconf = content.get("zeroconf", {})
+def _config(content: dict[str, Any], given: dict[str, Any], secret_paths: frozenset[ConfigPath]) -> ProxyConfig:
+    esphome, api = content["esphome"], content["api"]
+    encryption = api["encryption"]
+    zeroconf = content["zeroconf"]
+    forwarding = content.get("bluetooth_proxy")
+    units = tuple(_unit(unit) for unit in content["renogy"])
     name = esphome["name"]
     return ProxyConfig(
         esphome=EsphomeConfig(
@@ -59,16 +68,17 @@ def _config(content: dict[str, Any], secret_paths: frozenset[ConfigPath]) -> Pro
             friendly_name=esphome.get("friendly_name", name.replace("-", " ").capitalize()),
             area=esphome.get("area", ""),
         ),
-        api=ApiConfig(
-            port=api.get("port", ApiConfig().port),
-            encryption=encryption["enabled"],
-            key=encryption.get("key"),
-        ),
-        bluetooth=BluetoothConfig(**content.get("bluetooth", {})),
-        zeroconf=ZeroconfConfig(enabled=not zeroconf.get("disabled", False), esphome=zeroconf.get("esphome", "auto")),
-        logger=LoggerConfig(level=content.get("logger", {}).get("level", LoggerConfig().level)),
-        renogy=tuple(_unit(unit) for unit in content.get("renogy", ())),
+        api=ApiConfig(port=api["port"], encryption=encryption["enabled"], key=encryption.get("key")),
+        bluetooth=BluetoothConfig(**content["bluetooth"]),
+        bluetooth_proxy=None if forwarding is None else BluetoothProxyConfig(**forwarding),
+        zeroconf=ZeroconfConfig(enabled=not zeroconf["disabled"], esphome=zeroconf["esphome"]),
+        logger=LoggerConfig(**content["logger"]),
+        time=TimeConfig(platform=content["time"][0]["platform"]) if content["time"] else TimeConfig(),
+        renogy=units,
+        readings=tuple(_readings(content, units)),
+        sensors=tuple(_sensor(sensor) for sensor in content["sensor"] if sensor["platform"] != "renogy"),
         secret_paths=secret_paths,
+        given=given,
     )
 
 
@@ -78,10 +88,31 @@ def _unit(unit: dict[str, Any]) -> UnitConfig:
         id=unit.get("id", default_id(unit["address"], modbus_address)),
         address=unit["address"],
         name=unit["name"],
-        family=unit.get("family", "auto"),
+        family=unit["family"],
         variant=unit.get("variant"),
         modbus_address=modbus_address,
-        update_interval_s=unit.get("update_interval", 2.0),
-        load_switch=unit.get("load_switch", False),
+        update_interval_s=unit["update_interval"],
+        load_switch=unit["load_switch"],
         area=unit.get("area", ""),
+        entities=unit.get("entities"),
+    )
+
+
+def _readings(content: dict[str, Any], units: tuple[UnitConfig, ...]) -> Iterator[ReadingConfig]:
+    for kind in Kind:
+        for block in content[kind]:
+            if block["platform"] == "renogy":
+                unit_id = block.get("renogy_id", units[0].id)
+                for key, entity in block.items():
+                    if key not in ("platform", "renogy_id"):
+                        yield ReadingConfig(unit_id=unit_id, key=key, entity=EntityConfig(**entity))
+
+
+def _sensor(sensor: dict[str, Any]) -> SensorConfig:
+    own = {"platform", "update_interval", "lambda"}
+    return SensorConfig(
+        platform=sensor["platform"],
+        entity=EntityConfig(**{option: value for option, value in sensor.items() if option not in own}),
+        update_interval_s=sensor["update_interval"],
+        formula=sensor.get("lambda"),
     )

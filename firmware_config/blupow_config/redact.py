@@ -1,58 +1,53 @@
-"""A configuration as YAML to show: complete, and without its secrets."""
+"""A configuration as YAML to show: complete or as it was given, and without its secrets."""
 
-from base64 import b64encode
+from copy import deepcopy
 from typing import Any, Final
 
 import yamlrocks
 
-from .model import ConfigPath, ProxyConfig, UnitConfig
+from .field import with_defaults
+from .ids import fnv1a
+from .model import ConfigPath, ProxyConfig
+from .schema import ROOT
 
 HIDDEN: Final = "<hidden>"
 
+_KEY_PATH: Final = ("api", "encryption", "key")
 
-def to_yaml(config: ProxyConfig, *, show_secrets: bool = False) -> str:
-    """Return ``config`` with its defaults filled in; the key and the values from secrets only on request."""
-    api: dict[str, Any] = {"port": config.api.port, "encryption": False}
-    if config.api.encryption:
-        api["encryption"] = {}
-    if config.api.key is not None:
-        api["encryption"] = {"key": b64encode(config.api.key).decode() if show_secrets else HIDDEN}
-    content: dict[str, Any] = {
-        "esphome": _given(
-            name=config.esphome.name, friendly_name=config.esphome.friendly_name, area=config.esphome.area
-        ),
-        "api": api,
-        "bluetooth": _given(adapter=config.bluetooth.adapter) | {"auto_recovery": config.bluetooth.auto_recovery},
-        "zeroconf": {"disabled": not config.zeroconf.enabled, "esphome": config.zeroconf.esphome},
-        "logger": {"level": config.logger.level},
-        "renogy": [_unit(unit) for unit in config.renogy],
-    }
+
+def to_yaml(config: ProxyConfig, *, show_secrets: bool = False, defaults: bool = True) -> str:
+    """Return ``config``, with its defaults unless told otherwise; the key and secret values only on request."""
+    content = _complete(config) if defaults else deepcopy(dict(config.given))
     if not show_secrets:
-        for path in config.secret_paths:
+        for path in (*config.secret_paths, _KEY_PATH):
             _hide(content, path)
     return yamlrocks.dumps(content).decode()
 
 
+def config_hash(config: ProxyConfig) -> int:
+    """Return 32 bits that change when anything in ``config`` does."""
+    return fnv1a(to_yaml(config, show_secrets=True))
+
+
+def _complete(config: ProxyConfig) -> dict[str, Any]:
+    """Return what was given with all that follows of it."""
+    content: dict[str, Any] = with_defaults(ROOT, config.given)
+    content["esphome"].setdefault("friendly_name", config.esphome.friendly_name)
+    for unit, known in zip(content["renogy"], config.renogy, strict=True):
+        unit.setdefault("id", known.id)
+    return content
+
+
 def _hide(content: Any, path: ConfigPath) -> None:
     """Replace the value at ``path``, if it is there."""
-    for step in path[:-1]:
-        content = content[step]
-    content[path[-1]] = HIDDEN
+    *steps, last = path
+    for step in steps:
+        content = _below(content, step)
+    if _below(content, last) is not None:
+        content[last] = HIDDEN
 
 
-def _unit(unit: UnitConfig) -> dict[str, Any]:
-    return _given(
-        id=unit.id,
-        address=unit.address,
-        name=unit.name,
-        family=unit.family,
-        variant=unit.variant,
-        modbus_address=unit.modbus_address,
-        update_interval=f"{unit.update_interval_s:g}s",
-        load_switch=unit.load_switch,
-        area=unit.area,
-    )
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {option: value for option, value in options.items() if value not in (None, "")}
+def _below(content: Any, step: str | int) -> Any:
+    if isinstance(content, dict):
+        return content.get(step)
+    return content[step] if isinstance(content, list) and isinstance(step, int) and step < len(content) else None

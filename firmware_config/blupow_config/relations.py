@@ -1,12 +1,12 @@
 """Rules between values, checked on whatever of the file is well formed; no message holds a value, it may be secret."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
-from probatio import Invalid
-
 from . import fields
-from .ids import default_id, device_number
+from .entity_relations import entity_mistakes, unit_id
+from .field import read_or_none
+from .ids import device_number
 from .tree import Path_, dotted
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
@@ -17,7 +17,10 @@ type _Numbered = list[tuple[int, dict[str, Any]]]
 
 def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
     """Yield the mistakes that only show between several values, as path and message."""
-    units = content.get("renogy") if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return
+    yield from entity_mistakes(content)
+    units = content.get("renogy")
     if not isinstance(units, list):
         return
     numbered = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, dict)]
@@ -31,10 +34,10 @@ def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
 
 def _misplaced(path: Path_, unit: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     """Options that the unit's family does not have."""
-    family = _read(fields.family, unit.get("family", "auto"))
+    family = read_or_none(fields.family, unit.get("family", "auto"))
     if family is None:
         return
-    if _read(fields.boolean, unit.get("load_switch")) and family not in _LOAD_FAMILIES:
+    if read_or_none(fields.boolean, unit.get("load_switch")) and family not in _LOAD_FAMILIES:
         yield (*path, "load_switch"), "only a controller has a load output, and `family` says that this is none"
     if unit.get("variant") is not None and family not in _VARIANT_FAMILIES:
         yield (*path, "variant"), "only batteries have variants, and `family` says that this is none"
@@ -44,7 +47,7 @@ def _taken_names(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
     """Names that an earlier unit has."""
     first: dict[str, int] = {}
     for number, unit in numbered:
-        name = _read(fields.label, unit.get("name"))
+        name = read_or_none(fields.label, unit.get("name"))
         if name in first:
             yield ("renogy", number, "name"), f"is taken by renogy.{first[name]}: each unit needs its own"
         elif name is not None:
@@ -57,7 +60,7 @@ def _taken_ids(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
     given = {number for number, unit in numbered if "id" in unit}
     # a unit that leaves its id out has no choice: the others come after it
     for number, unit in sorted(numbered, key=lambda item: item[0] in given):
-        own = _id(unit)
+        own = unit_id(unit)
         if own is None:
             continue
         device = device_number(own)
@@ -76,24 +79,12 @@ def _taken_ids(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
             yield path, f"is the id that renogy.{holder} has by default: choose another"
 
 
-def _id(unit: dict[str, Any]) -> str | None:
-    """Return the id that a unit will have; None when what it is made of is not well formed."""
-    if "id" in unit:
-        given: str | None = _read(fields.identifier, unit["id"])
-        return given
-    address = _read(fields.mac_address, unit.get("address"))
-    modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
-    if address is None or (modbus_address is None and "modbus_address" in unit):
-        return None
-    return default_id(address, modbus_address)
-
-
 def _shared_links(numbered: _Numbered) -> Iterator[tuple[Path_, str]]:
     """Units behind one Bluetooth address, which only their Modbus addresses tell apart."""
     links: dict[str, dict[int | None, int]] = {}
     for number, unit in numbered:
-        address = _read(fields.mac_address, unit.get("address"))
-        modbus_address = _read(fields.modbus_address, unit.get("modbus_address"))
+        address = read_or_none(fields.mac_address, unit.get("address"))
+        modbus_address = read_or_none(fields.modbus_address, unit.get("modbus_address"))
         if address is None or (modbus_address is None and "modbus_address" in unit):
             continue
         members = links.setdefault(address, {})
@@ -113,16 +104,9 @@ def _areas_twice(content: dict[str, Any], numbered: _Numbered) -> Iterator[tuple
     holders: list[tuple[Path_, Any]] = [(("esphome",), content.get("esphome"))]
     holders += [(("renogy", number), unit) for number, unit in numbered]
     for path, options in holders:
-        area = _read(fields.label, options.get("area")) if isinstance(options, dict) else None
+        area = read_or_none(fields.label, options.get("area")) if isinstance(options, dict) else None
         if area is None:
             continue
         other, holder = first.setdefault("_".join(area.lower().split()), (area, path))
         if other != area:
             yield (*path, "area"), f"is the area of {dotted(holder)} in another spelling: write both alike"
-
-
-def _read(field: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return field(value)
-    except Invalid:
-        return None

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 from yaml import safe_dump
 
 from blupow_config import BluetoothConfig, ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
-from blupow_config.fields import FAMILIES
-from blupow_config.schema import VARIANTS
-from blupow_proxy.renogy import Family, Variant
 
 KEY = b64encode(bytes(range(32))).decode()
 BASE = "esphome: {name: shed}\n"
@@ -134,7 +131,7 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (BASE + "zeroconf:\n  disabled: 3\n", ["3:13: zeroconf.disabled: expected true or false"]),
         (BASE + "logger:\n  level: INF\n", ["3:10: logger.level: expected one of NONE", "did you mean 'INFO'?"]),
         (BASE + "renogy: 5\n", ["2:9: renogy: expected a list"]),
-        (BASE + "renogy:\n  address: C4:D3:6A:00:00:01\n", ["2:1: renogy: expected a list: start each unit with `- address:`"]),
+        (BASE + "renogy:\n  address: C4:D3:6A:00:00:01\n", ["2:1: renogy: expected a list: start each entry with `- address:`"]),
         (BASE + "renogy:\n  - 5\n", ["3:5: renogy.0: expected options below it"]),
         (BASE + "renogy:\n  - name: a\n", ["3:5: renogy.0.address: is required"]),
         (BASE + "renogy:\n  - address: C4:D3:6A:00:00:01\n", ["3:5: renogy.0.name: is required"]),
@@ -171,7 +168,7 @@ def test_encryption(tmp_path: Path, encryption: str, expected: tuple[bool, bytes
         (UNIT + f"modbus_address: '{'9' * 5000}'\n", ["5:21: renogy.0.modbus_address: expected a whole number"]),
         (BASE + "logger: {level: ~}\n", ["2:10: logger.level: expected one of NONE"]),
         (BASE + "bluetooth: {adapter: hci 0}\n", ["2:22: bluetooth.adapter: expected an adapter such as hci0, or its address"]),
-        (BASE + "renogy: Rover\n", ["2:9: renogy: expected a list: start each unit with `- address:`"]),
+        (BASE + "renogy: Rover\n", ["2:9: renogy: expected a list: start each entry with `- address:`"]),
         (BASE + "renogy: [{address: 123456789012, name: a}]\n", ["2:20: renogy.0.address: looks like a number to YAML"]),
         (UNIT + "modbus_address: 900\n  - address: C4:D3:6A:00:00:01\n    name: B\n", ["5:21: renogy.0.modbus_address: expected a whole"]),
         (UNIT + "family: inverterr\n    load_switch: true\n", ["5:13: renogy.0.family: expected one of"]),
@@ -299,8 +296,3 @@ def test_any_tree_is_a_configuration_or_mistakes(tmp_path: Path, tree: object) -
 def test_any_text_is_a_configuration_or_mistakes(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigErrors):
         load_config(write(tmp_path, text))
-
-
-def test_families_and_variants_are_those_that_can_be_decoded() -> None:
-    assert set(FAMILIES) == {"auto", *Family}
-    assert set(VARIANTS) == {*Variant}

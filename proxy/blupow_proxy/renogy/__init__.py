@@ -1,7 +1,7 @@
 """What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
 
 from .decode import decode_block, decode_history, is_plausible
-from .describe import Description, describe
+from .describe import Description, describe, descriptions
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
 from .push import PushParser, decode_push
 from .registers import (
@@ -47,6 +47,7 @@ __all__ = [
     "decode_history",
     "decode_push",
     "describe",
+    "descriptions",
     "identify_advertisement",
     "identify_model",
     "is_plausible",

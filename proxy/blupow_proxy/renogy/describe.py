@@ -34,11 +34,12 @@ class Description:
 
 def describe(family: Family, keys: Collection[str]) -> tuple[Description, ...]:
     """Return the descriptions of the states in ``keys``, in the order of the family's register map."""
-    return tuple(description for description in _descriptions(family) if description.key in keys)
+    return tuple(description for description in descriptions(family) if description.key in keys)
 
 
 @cache
-def _descriptions(family: Family) -> tuple[Description, ...]:
+def descriptions(family: Family) -> tuple[Description, ...]:
+    """Return the descriptions of all states that devices of ``family`` may have."""
     return tuple(_all(family))
 
 

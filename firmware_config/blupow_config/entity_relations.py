@@ -1,0 +1,217 @@
+"""Rules between entities and units, checked on whatever of the file is well formed; no message holds a value."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from . import fields
+from .entities import FORMULA
+from .field import did_you_mean, read_or_none
+from .ids import default_id
+from .readings import Kind, all_keys, families_with, of_family
+from .secret import Secret
+from .tree import Path_, dotted
+
+OWN_NAMES: Final = ("Uptime", "Sessions")  # sensors that the proxy has by itself; one of `sensor:` takes Uptime's place
+
+
+def unit_id(unit: Mapping[str, Any]) -> str | None:
+    """Return the id that a unit will have; None when what it is made of is not well formed."""
+    if "id" in unit:
+        given: str | None = read_or_none(fields.identifier, unit["id"])
+        return given
+    address = read_or_none(fields.mac_address, unit.get("address"))
+    modbus_address = read_or_none(fields.modbus_address, unit.get("modbus_address"))
+    if address is None or (modbus_address is None and "modbus_address" in unit):
+        return None
+    return default_id(address, modbus_address)
+
+
+def entity_mistakes(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield what does not fit together, as path and message."""
+    units = _units(content)
+    yield from _listed_readings(units)
+    yield from _unknown_units(content, units)
+    yield from _readings_of_others(content, units)
+    yield from _taken_ids(content, units)
+    yield from _unknown_ids(content)
+    yield from _taken_names(content, units)
+    clocks = content.get("time")
+    if isinstance(clocks, list) and len(clocks) > 1:
+        yield ("time", 1), "is a second clock: one counts, remove the other"
+
+
+def _units(content: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    units = content.get("renogy")
+    return (
+        {number: unit for number, unit in enumerate(units) if isinstance(unit, dict)} if isinstance(units, list) else {}
+    )
+
+
+def _blocks(content: Mapping[str, Any], kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    """Yield the entries of ``sensor:`` and such."""
+    blocks = content.get(kind)
+    for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
+        if isinstance(block, dict):
+            yield (kind, number), block
+
+
+def _entities(content: Mapping[str, Any]) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    """Yield every entity of ``sensor:`` and such, those of units one by one."""
+    for kind in Kind:
+        for path, block in _blocks(content, kind):
+            if block.get("platform") != "renogy":
+                yield path, block
+                continue
+            for key in all_keys(kind):
+                if isinstance(block.get(key), dict):
+                    yield (*path, key), block[key]
+
+
+def _listed_readings(units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    """Readings that a unit's family does not have, under its ``entities``."""
+    for number, unit in units.items():
+        keys = unit.get("entities")
+        for place, key in enumerate(keys if isinstance(keys, list) else ()):
+            message = _not_of_family(unit, key)
+            if message:
+                yield ("renogy", number, "entities", place), message
+
+
+def _not_of_family(unit: Mapping[str, Any], key: Any) -> str:
+    """Return what is wrong with a reading that other families have; nothing if this one may have it."""
+    family = read_or_none(fields.family, unit.get("family", "auto"))
+    if family in (None, "auto") or not isinstance(key, str):
+        return ""
+    others = families_with(key)
+    if not others or family in others:
+        return ""
+    return f"is a reading of {' and '.join(others)}, not of {family}{did_you_mean(key, of_family(family))}"
+
+
+def _unit_of(block: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the unit that an entry of platform renogy is about; None if that is not clear."""
+    if "renogy_id" not in block:
+        return next(iter(units.values())) if len(units) == 1 else None
+    named = read_or_none(fields.identifier, block["renogy_id"])
+    return next((unit for unit in units.values() if named is not None and unit_id(unit) == named), None)
+
+
+def _unknown_units(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    ids = [name for unit in units.values() if (name := unit_id(unit)) is not None]
+    unclear = len(ids) < len(units)
+    for kind in Kind:
+        for path, block in _blocks(content, kind):
+            if block.get("platform") != "renogy" or unclear:
+                continue
+            if "renogy_id" not in block:
+                if not units:
+                    yield path, "there is no unit: list it under `renogy:`"
+                elif len(units) > 1:
+                    yield path, "of which unit? There are several: write its id as `renogy_id:`"
+            elif read_or_none(fields.identifier, block["renogy_id"]) is not None and _unit_of(block, units) is None:
+                hint = did_you_mean(block["renogy_id"], ids)
+                yield (*path, "renogy_id"), f"is no id of a unit{hint}"
+
+
+def _readings_of_others(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    """Readings that the unit does not have, that it does not show, or that were described before."""
+    described: dict[tuple[str | None, str], Path_] = {}
+    for kind in Kind:
+        for path, block in _blocks(content, kind):
+            unit = _unit_of(block, units) if block.get("platform") == "renogy" else None
+            if unit is None:
+                continue
+            shown = unit.get("entities")
+            for key in block.keys() & all_keys(kind).keys():
+                first = described.setdefault((unit_id(unit), key), path)
+                if first != path:
+                    yield (*path, key), f"is described in {dotted(first)} already: write all of it there"
+                elif message := _not_of_family(unit, key):
+                    yield (*path, key), message
+                elif isinstance(shown, list) and key not in shown:
+                    yield (*path, key), "is not shown: the unit's `entities` leave it out"
+
+
+def _taken_ids(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    """Ids of entities that something else has."""
+    taken: dict[str, Path_] = {}
+    for number, unit in units.items():
+        name = unit_id(unit)
+        if name is not None:
+            taken.setdefault(name, ("renogy", number))
+    for path, entity in _entities(content):
+        name = read_or_none(fields.identifier, entity.get("id"))
+        if name is not None:
+            first = taken.setdefault(name, path)
+            if first != path:
+                yield (*path, "id"), f"is taken by {dotted(first)}: each needs its own"
+
+
+def _unknown_ids(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Ids that formulas ask for and nothing has."""
+    ids = {
+        name
+        for path, entity in _entities(content)
+        if path[0] != Kind.TEXT_SENSOR and (name := read_or_none(fields.identifier, entity.get("id"))) is not None
+    }
+    for path, block in _blocks(content, Kind.SENSOR):
+        formula = read_or_none(FORMULA, block.get("lambda")) if block.get("platform") == "template" else None
+        for name in sorted(formula.ids - ids) if formula is not None else ():
+            # the name is a word of the formula, which may be a secret
+            secret = isinstance(block["lambda"], Secret)
+            what = "an id" if secret else repr(name)
+            hint = "" if secret else did_you_mean(name, ids)
+            yield (*path, "lambda"), f"asks for {what}, which no sensor has as its `id`{hint}"
+        if formula is not None and "id" in block and block["id"] in formula.ids:
+            yield (*path, "lambda"), "asks for itself"
+
+
+def _taken_names(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    """Names that Home Assistant can't tell from another's of the same device."""
+    yield from _twice(_own_entities(content))
+    for unit in units.values():
+        family = read_or_none(fields.family, unit.get("family", "auto"))
+        for kind in Kind:
+            described = {
+                key: ((*path, key, "name"), block[key]["name"])
+                for path, block in _blocks(content, kind)
+                if block.get("platform") == "renogy" and _unit_of(block, units) is unit
+                for key in all_keys(kind)
+                if isinstance(block.get(key), dict) and "name" in block[key]
+            }
+            if described and family not in (None, "auto"):
+                own = [
+                    (None, description.name)
+                    for key, description in of_family(family).items()
+                    if description.kind is kind and key not in described
+                ]
+                yield from _twice([*own, *described.values()])
+            else:
+                yield from _twice(list(described.values()))
+
+
+def _own_entities(content: Mapping[str, Any]) -> list[tuple[Path_ | None, Any]]:
+    """Return the names of the proxy's own sensors, and where they stand."""
+    given: list[tuple[Path_ | None, Any]] = []
+    names = set(OWN_NAMES)
+    for path, block in _blocks(content, Kind.SENSOR):
+        if block.get("platform") != "renogy":
+            given.append(((*path, "name"), block.get("name")))
+            if block.get("platform") == "uptime":
+                names.discard("Uptime")
+    return [*((None, name) for name in sorted(names)), *given]
+
+
+def _twice(named: list[tuple[Path_ | None, Any]]) -> Iterator[tuple[Path_, str]]:
+    first: dict[str, Path_ | None] = {}
+    for path, given in named:
+        name = read_or_none(fields.label, given)
+        if name is None:
+            continue
+        spelled = re.sub(r"[^a-z0-9_-]", "_", name.lower())  # as ESPHome makes an object id of it
+        if path is not None and spelled in first:
+            holder = first[spelled]
+            by = "the device by itself" if holder is None else dotted(holder[:-1])
+            yield path, f"is the name of another entity, of {by}: choose another"
+        first.setdefault(spelled, path)

@@ -1,0 +1,304 @@
+"""Lambdas: the part of C++ that computes one value from others, without a compiler.
+
+A lambda is ``return`` and an expression, alone or behind ``if`` and ``else``. Values are those of C++: whole numbers
+divide to whole numbers, a state that is missing is NaN, and comparing with NaN is false.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+MAX_CHARACTERS: Final = 4000  # a formula, not a program
+MAX_DEPTH: Final = 32  # of parentheses and signs: far deeper ones would exhaust Python's stack
+_INT_END: Final = 2**31  # where C++'s whole numbers end
+
+type Number = int | float | bool
+type States = Mapping[str, Number | None]
+"""The states of sensors by id; None is missing."""
+type _Part = Callable[[States], Number | None]
+
+_TOKEN: Final = re.compile(
+    r"(?P<number>(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)"
+    r"|(?P<name>(?:std::)?[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<sign>&&|\|\||[=!<>]=|[-+*/<>!?:;,.(){}])"
+)
+_SKIPPED: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_LEVELS: Final = (("||",), ("&&",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/"))
+_OPERATORS: Final[Mapping[str, Callable[[Number, Number], Number]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+_CONSTANTS: Final[Mapping[str, Number]] = {"true": True, "false": False, "NAN": math.nan, "M_PI": math.pi}
+
+
+def _rounded(value: Number) -> float:
+    """Return ``value`` rounded as C does: halves away from zero."""
+    return math.copysign(math.floor(abs(value) + 0.5), value) if math.isfinite(value) else value
+
+
+def _root(value: Number) -> float:
+    return math.sqrt(value) if value >= 0 else math.nan
+
+
+def _power(base: Number, exponent: Number) -> float:
+    try:
+        return math.pow(base, exponent)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _whole(function: Callable[[Number], int]) -> Callable[[Number], float]:
+    return lambda value: float(function(value)) if math.isfinite(value) else value
+
+
+_FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number]]]] = {
+    "abs": (1, abs),
+    "fabs": (1, abs),
+    "fabsf": (1, abs),
+    "ceil": (1, _whole(math.ceil)),
+    "floor": (1, _whole(math.floor)),
+    "isnan": (1, math.isnan),
+    "max": (2, max),
+    "min": (2, min),
+    "pow": (2, _power),
+    "round": (1, _rounded),
+    "roundf": (1, _rounded),
+    "fmod": (2, lambda value, by: math.fmod(value, by) if by and math.isfinite(value) else math.nan),
+    "sqrt": (1, _root),
+    "clamp": (3, lambda value, low, high: low if value < low else min(value, high)),
+}
+
+
+class LambdaError(ValueError):
+    """What can't be computed here; the text says what and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lambda:
+    """A formula; ``ids`` are the sensors whose states it needs. Equal texts are equal lambdas."""
+
+    text: str
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids that the formula asks for."""
+        return _Parser(self.text).parse()[1]
+
+    def compiled(self) -> Callable[[States], float | None]:
+        """Return the formula as a function of states; None is missing."""
+        value, _ = _Parser(self.text).parse()
+
+        def compute(states: States) -> float | None:
+            result = value(states)
+            return None if result is None or not math.isfinite(result) else float(result)
+
+        return compute
+
+
+class _Parser:
+    """Recursive descent over one lambda."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_CHARACTERS:
+            raise LambdaError(f"is longer than {MAX_CHARACTERS} characters")
+        self._tokens = _tokens(text)
+        self._place = 0
+        self._depth = 0
+        self._ids: set[str] = set()
+
+    def parse(self) -> tuple[_Part, frozenset[str]]:
+        value = self._statement()
+        if self._peek():
+            raise LambdaError(f"has {self._peek()!r} after its end: only `return` and `if` are understood here")
+        return value, frozenset(self._ids)
+
+    def _statement(self) -> _Part:
+        with self._deeper():
+            if self._take("{"):
+                value = self._statement()
+                self._expect("}")
+                return value
+            if self._take("if"):
+                self._expect("(")
+                condition = self._expression()
+                self._expect(")")
+                then = self._statement()
+                self._take("else")
+                otherwise = self._statement()
+                return lambda states: then(states) if condition(states) else otherwise(states)
+            if not self._take("return"):
+                raise LambdaError(f"expected `return` and a formula, not {self._peek() or 'the end'!r}")
+            if self._take("{"):
+                self._expect("}")
+                self._expect(";")
+                return lambda _: None
+            value = self._expression()
+            self._expect(";")
+            return value
+
+    def _expression(self) -> _Part:
+        with self._deeper():
+            condition = self._binary(0)
+            if not self._take("?"):
+                return condition
+            then = self._expression()
+            self._expect(":")
+            otherwise = self._expression()
+            return lambda states: then(states) if condition(states) else otherwise(states)
+
+    def _binary(self, level: int) -> _Part:
+        if level == len(_LEVELS):
+            return self._unary()
+        left = self._binary(level + 1)
+        while (sign := self._peek()) in _LEVELS[level]:
+            self._place += 1
+            left = _operation(sign, left, self._binary(level + 1))
+        return left
+
+    def _unary(self) -> _Part:
+        with self._deeper():
+            if self._take("-"):
+                positive = self._unary()
+                return lambda states: -_number(positive, states)
+            if self._take("+"):
+                return self._unary()
+            if self._take("!"):
+                condition = self._unary()
+                return lambda states: not condition(states)
+            if self._take("("):
+                inside = self._expression()
+                self._expect(")")
+                return inside
+            return self._value()
+
+    def _value(self) -> _Part:
+        token = self._peek()
+        self._place += 1
+        if token[:1].isdigit() or (token[:1] == "." and len(token) > 1):
+            constant: Number = float(token.rstrip("fF"))
+            if not re.search(r"[.eEfF]", token) and constant < _INT_END:
+                constant = int(token)
+            return lambda _: constant
+        name = token.removeprefix("std::")
+        if name in _CONSTANTS:
+            known = _CONSTANTS[name]
+            return lambda _: known
+        if name == "id":
+            return self._state()
+        if name in _FUNCTIONS:
+            return self._call(name)
+        if not token:
+            raise LambdaError("ends in the middle of a formula")
+        raise LambdaError(f"{token!r} is not understood here: a formula has numbers, `id(...).state`, + - * / and such")
+
+    def _state(self) -> _Part:
+        self._expect("(")
+        name = self._peek()
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise LambdaError("expected an id in `id(...)`")
+        self._place += 1
+        self._expect(")")
+        self._expect(".")
+        self._ids.add(name)
+        if self._take("has_state"):
+            self._expect("(")
+            self._expect(")")
+            return lambda states: states.get(name) is not None
+        if self._take("get_state"):
+            self._expect("(")
+            self._expect(")")
+        else:
+            self._expect("state")
+        return lambda states: math.nan if (state := states.get(name)) is None else state
+
+    def _call(self, name: str) -> _Part:
+        count, function = _FUNCTIONS[name]
+        self._expect("(")
+        arguments = [self._expression()]
+        while self._take(","):
+            arguments.append(self._expression())
+        self._expect(")")
+        if len(arguments) != count:
+            raise LambdaError(f"{name} takes {count} values, not {len(arguments)}")
+        return lambda states: function(*(_number(argument, states) for argument in arguments))
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise LambdaError("is nested too deeply")
+        yield
+        self._depth -= 1
+
+    def _peek(self) -> str:
+        return self._tokens[self._place] if self._place < len(self._tokens) else ""
+
+    def _take(self, token: str) -> bool:
+        found = self._peek() == token
+        self._place += found
+        return found
+
+    def _expect(self, token: str) -> None:
+        if not self._take(token):
+            raise LambdaError(f"expected {token!r}, not {self._peek() or 'the end'!r}")
+
+
+def _tokens(text: str) -> list[str]:
+    tokens = []
+    place = _end_of_skipped(text, 0)
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        if match is None:
+            raise LambdaError(f"{text[place]!r} is not understood here")
+        tokens.append(match[0])
+        place = _end_of_skipped(text, match.end())
+    return tokens
+
+
+def _end_of_skipped(text: str, place: int) -> int:
+    """Return where the spaces and comments from ``place`` on end."""
+    skipped = _SKIPPED.match(text, place)
+    return place if skipped is None else skipped.end()
+
+
+def _operation(sign: str, left: _Part, right: _Part) -> _Part:
+    match sign:
+        case "&&":
+            return lambda states: bool(left(states)) and bool(right(states))
+        case "||":
+            return lambda states: bool(left(states)) or bool(right(states))
+        case "/":
+            return lambda states: _divided(_number(left, states), _number(right, states))
+    compute = _OPERATORS[sign]
+    return lambda states: _in_range(compute(_number(left, states), _number(right, states)))
+
+
+def _in_range(value: Number) -> Number:
+    """Return ``value``; a whole number that overflows in C++ is none."""
+    return math.nan if isinstance(value, int) and not -_INT_END <= value < _INT_END else value
+
+
+def _number(part: _Part, states: States) -> Number:
+    """Return a part's value; where it has none, what is computed of it has none either."""
+    value = part(states)
+    return math.nan if value is None else value
+
+
+def _divided(left: Number, right: Number) -> Number:
+    if right == 0:
+        return math.nan
+    if isinstance(left, int) and isinstance(right, int):
+        whole = abs(left) // abs(right)
+        return whole if (left < 0) == (right < 0) else -whole
+    return left / right
