@@ -1,5 +1,6 @@
 """The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
 
+from .editor import editor_schema
 from .errors import ConfigError, ConfigErrors
 from .expression import Lambda
 from .load import load_config
@@ -47,6 +48,7 @@ __all__ = [
     "UnitConfig",
     "ZeroconfConfig",
     "config_hash",
+    "editor_schema",
     "load_config",
     "secrets_exposed",
     "to_yaml",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import platform
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -18,9 +19,10 @@ from blupow_proxy.ble import CONNECTING_S, Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.errors import AdapterUnavailableError, BusLostError, NativeApiError
-from blupow_proxy.host import SAFE_MODE_S, Notifier, Report
+from blupow_proxy.host import SAFE_MODE_S, Notifier, Report, cpu_temperature_c, wifi_signal_dbm
 from blupow_proxy.keys import FileKeyStore
-from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo
+from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo, State
+from blupow_proxy.own_sensors import OwnSensors, Source
 from blupow_proxy.poller import ATTEMPT_S, Poller, Unit, UnitSpec
 from blupow_proxy.profiles import Profiles
 from blupow_proxy.proxy_entities import ProxyEntities
@@ -86,7 +88,9 @@ class Proxy:
         self.pollers: list[Poller[Link]] = []
         self.units: list[Unit] = []
         self._profiles = Profiles(storage)
-        self._entities = ProxyEntities(self.node)
+        self._started_s = time.monotonic()
+        self._entities = ProxyEntities(self.node, uptime=all(one.platform != "uptime" for one in config.sensors))
+        self._own_sensors = OwnSensors(self.node, config.sensors, self._sources())
         self._unit_entities: dict[str, UnitEntities] = {}
         self._poller_of: dict[str, Poller[Link]] = {}
         self._started = asyncio.Event()
@@ -235,7 +239,9 @@ class Proxy:
         built = {unit.spec.id: unit for poller in self.pollers for unit in poller.units}
         self.units = [built[key] for key in order]
         for unit in self.units:
-            self._unit_entities[unit.spec.id] = UnitEntities(self.node, unit)
+            wishes = {one.key: one.entity for one in self.config.readings if one.unit_id == unit.spec.id}
+            shown = next(config.entities for config in configs if config.id == unit.spec.id)
+            self._unit_entities[unit.spec.id] = UnitEntities(self.node, unit, wishes=wishes, shown=shown)
 
     def _build_unit(self, config: UnitConfig) -> Unit:
         spec = UnitSpec(
@@ -288,8 +294,7 @@ class Proxy:
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        keys_at = ask_time_at = started
+        keys_at = ask_time_at = loop.time()
         while True:
             now = loop.time()
             for unit in self.units:
@@ -304,9 +309,28 @@ class Proxy:
             if now >= ask_time_at:
                 ask_time_at = now + ASK_TIME_S
                 self.server.ask_time()
-            self._entities.show_process(now - started, self.server.session_count)
+            self._entities.show_process(self._uptime_s(), self.server.session_count)
+            self._own_sensors.update(now, self._named_states())
             self._entities.show_clock(wrong=self._clock.wrong)
             await asyncio.sleep(TICK_S)
+
+    def _uptime_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def _sources(self) -> dict[str, Source]:
+        return {
+            "uptime": lambda: float(int(self._uptime_s())),
+            "cpu_temperature": cpu_temperature_c,
+            "internal_temperature": cpu_temperature_c,
+            "wifi_signal": wifi_signal_dbm,
+        }
+
+    def _named_states(self) -> dict[str, State | None]:
+        """Return the states that formulas may ask for."""
+        named: dict[str, State | None] = {}
+        for entities in self._unit_entities.values():
+            named |= entities.named
+        return named
 
     async def _command(self, entity: Entity, command: Command) -> None:
         if entity == self._entities.restart:
@@ -333,7 +357,7 @@ class Proxy:
         return self.keys.mode in (Mode.ENCRYPTED, Mode.PLAINTEXT)
 
     def _time_received(self, epoch_s: int) -> None:
-        if self._trusting:
+        if self._trusting and self.config.time.platform == "homeassistant":
             self._clock.heard(epoch_s)
 
     def _proven(self, client_info: str) -> None:

@@ -12,9 +12,9 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class ProxyEntities:
-    """Keeps the node's own entities current."""
+    """Keeps the node's own entities current; with ``uptime`` false, the configuration has one of its own."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, *, uptime: bool = True) -> None:
         self._node = node
         self._adapter_told: str | None = None
         self._uptime = SensorEntity(
@@ -38,8 +38,9 @@ class ProxyEntities:
             name="Clock", device_class="problem", icon="mdi:clock-alert-outline", entity_category="diagnostic"
         )
         self.restart = ButtonEntity(name="Restart", device_class="restart", entity_category="config")
+        self._has_uptime = uptime
         for entity in (
-            self._uptime,
+            *((self._uptime,) if uptime else ()),
             self._adapter_problem,
             self._adapter_status,
             self._sessions,
@@ -62,7 +63,8 @@ class ProxyEntities:
 
     def show_process(self, uptime_s: float, sessions: int) -> None:
         """Publish the uptime, to the minute, and the number of clients."""
-        self._node.set_state(self._uptime, uptime_s // UPTIME_STEP_S * UPTIME_STEP_S)
+        if self._has_uptime:
+            self._node.set_state(self._uptime, uptime_s // UPTIME_STEP_S * UPTIME_STEP_S)
         self._node.set_state(self._sessions, sessions)
 
     def show_clock(self, *, wrong: bool) -> None:

@@ -1,14 +1,19 @@
 """A unit's face towards clients: its sub-device, its entities and their states."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from blupow_config import EntityConfig
+from blupow_proxy.filters import HELD, Filters
 from blupow_proxy.native_api import (
     BinarySensorEntity,
     Entity,
     Node,
     SensorEntity,
+    State,
     SubDevice,
     SwitchEntity,
     TextSensorEntity,
@@ -19,15 +24,52 @@ from blupow_proxy.renogy import Description, Family, Kind, describe
 # Every change is a row in Home Assistant's database: while a unit is read every two seconds, a minute will do.
 LAST_READING_STEP: Final = timedelta(minutes=1)
 
+_NO_WISH: Final = EntityConfig()
+_WISHES: Final = (
+    "name",
+    "icon",
+    "disabled_by_default",
+    "entity_category",
+    "device_class",
+    "unit_of_measurement",
+    "state_class",
+    "accuracy_decimals",
+    "force_update",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """A reading's entity, and what the configuration wishes of it."""
+
+    entity: Entity
+    wish: EntityConfig
+    filters: Filters
+
 
 class UnitEntities:
-    """Keeps the entities of ``unit`` on ``node`` current; ``relist`` after the unit has become better known."""
+    """Keeps the entities of ``unit`` on ``node`` current; ``relist`` after the unit has become better known.
 
-    def __init__(self, node: Node, unit: Unit) -> None:
+    ``wishes`` are what the configuration says of single readings, ``shown`` the keys of all that it wants, None of any.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        unit: Unit,
+        *,
+        wishes: Mapping[str, EntityConfig] | None = None,
+        shown: Collection[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._node = node
         self._unit = unit
+        self._wishes = wishes or {}
+        self._shown = shown
+        self._clock = clock
+        self.named: dict[str, State | None] = {}
         self._device = SubDevice(unit.spec.id, unit.spec.name, unit.spec.area)
-        self._readings: dict[str, Entity] = {}
+        self._readings: dict[str, _Reading] = {}
         self._shown_reading: datetime | None = None
         device_id = self._device.device_id
         self._link = BinarySensorEntity(
@@ -80,8 +122,9 @@ class UnitEntities:
     def publish(self, *, released: bool) -> None:
         """Publish every state that has changed."""
         unit, node = self._unit, self._node
-        for key, entity in self._readings.items():
-            node.set_state(entity, unit.states.get(key))
+        now = self._clock()
+        for key, reading in self._readings.items():
+            self._publish_reading(reading, unit.states.get(key), now)
         if self.load is not None:
             node.set_state(self.load, unit.states.get("load_status"))
         node.set_state(self._link, unit.connected)
@@ -92,6 +135,17 @@ class UnitEntities:
             node.set_state(self._failed, unit.failed_requests)
         node.set_state(self.release, released)
         node.set_state(self._last_reading, self._last_reading_state())
+
+    def _publish_reading(self, reading: _Reading, state: State | None, now: float) -> None:
+        if isinstance(reading.entity, SensorEntity) and not isinstance(state, str):
+            passed = reading.filters.apply(state, now)
+            if passed is HELD:
+                return
+            state = passed
+        if reading.wish.id is not None:
+            self.named[reading.wish.id] = state
+        if not reading.wish.internal:
+            self._node.set_state(reading.entity, state)
 
     def _last_reading_state(self) -> str | None:
         """Return the time of the last reading: to the minute while readings come, exact once they don't."""
@@ -106,10 +160,11 @@ class UnitEntities:
         profile = self._unit.profile
         self._readings = {}
         if profile is not None:
-            self._readings = {
-                description.key: _entity(description, self._device.device_id)
-                for description in describe(profile.family, profile.keys)
-            }
+            keys = profile.keys if self._shown is None else profile.keys & frozenset(self._shown)
+            for description in describe(profile.family, keys):
+                wish = self._wishes.get(description.key, _NO_WISH)
+                entity = entity_as_wished(_entity(description, self._device.device_id), wish)
+                self._readings[description.key] = _Reading(entity, wish, Filters(wish.filters))
         # a shunt answers no requests
         answers = profile is not None and profile.family is not Family.SHUNT300
         self._own = (
@@ -127,10 +182,18 @@ class UnitEntities:
             self._node.add(entity)
 
     def _all(self) -> Iterator[Entity]:
-        yield from self._readings.values()
+        yield from (reading.entity for reading in self._readings.values() if not reading.wish.internal)
         if self.load is not None:
             yield self.load
         yield from self._own
+
+
+def entity_as_wished[Shown: Entity](entity: Shown, wish: EntityConfig) -> Shown:
+    """Return ``entity`` with what is configured in place of what it is by itself."""
+    changes = {option: value for option in _WISHES if (value := getattr(wish, option)) is not None}
+    if wish.name is not None:
+        changes["object_id"] = ""  # it follows from the name
+    return replace(entity, **changes) if changes else entity
 
 
 def _entity(description: Description, device_id: int) -> Entity:

@@ -54,12 +54,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigErrors as errors:
         notifier.status(str(errors.errors[0]))
         raise
-    logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
-    if not config.renogy:
-        _LOGGER.warning("No units to read: list them under `renogy:` in %s", args.file)
-    if secrets_exposed(args.file):
-        _LOGGER.warning("Other users can read the secrets beside %s: chmod o-r them", args.file)
+    _prepare_log(args.file, config)
     try:
         folder = args.state_dir or default_folder(config.esphome.name)
     except ProxyError as error:
@@ -83,6 +78,20 @@ def run(args: argparse.Namespace) -> int:
         case Outcome.BUS_LOST:
             return os.EX_UNAVAILABLE
     return os.EX_OK
+
+
+def _prepare_log(file: Path, config: ProxyConfig) -> None:
+    """Have logged what the configuration asks for, beginning with what is odd about it."""
+    logging.basicConfig(format="%(asctime)s %(levelname).1s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
+    for part, level in config.logger.logs.items():
+        logging.getLogger(f"blupow_proxy.{part}").setLevel(_LEVELS[level])
+    if config.bluetooth_proxy is not None:
+        _LOGGER.warning("`bluetooth_proxy:` is for boards: this proxy serves Renogy units, and forwards nothing else")
+    if not config.renogy:
+        _LOGGER.warning("No units to read: list them under `renogy:` in %s", file)
+    if secrets_exposed(file):
+        _LOGGER.warning("Other users can read the secrets beside %s: chmod o-r them", file)
 
 
 def taken_port(port: int | str, error: OSError) -> str:

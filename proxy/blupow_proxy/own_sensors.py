@@ -1,0 +1,89 @@
+"""The sensors of the proxy itself that the configuration asks for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from blupow_config import Lambda, SensorConfig
+from blupow_proxy.filters import HELD, Filters
+from blupow_proxy.native_api import Node, SensorEntity, State
+from blupow_proxy.unit_entities import entity_as_wished
+
+type Source = Callable[[], float | None]
+
+_TEMPERATURE: Final[Mapping[str, Any]] = {
+    "unit_of_measurement": "°C",
+    "accuracy_decimals": 1,
+    "device_class": "temperature",
+    "state_class": "measurement",
+    "entity_category": "diagnostic",
+}
+# what they are by themselves, as ESPHome's sensors of these names
+_KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "uptime": {
+        "unit_of_measurement": "s",
+        "device_class": "duration",
+        "state_class": "total_increasing",
+        "icon": "mdi:timer-outline",
+        "entity_category": "diagnostic",
+    },
+    "cpu_temperature": _TEMPERATURE,
+    "internal_temperature": _TEMPERATURE,
+    "wifi_signal": {
+        "unit_of_measurement": "dBm",
+        "device_class": "signal_strength",
+        "state_class": "measurement",
+        "entity_category": "diagnostic",
+    },
+    "template": {"accuracy_decimals": 1},
+}
+
+
+@dataclass(slots=True)
+class _Sensor:
+    config: SensorConfig
+    entity: SensorEntity
+    source: Callable[[Mapping[str, State | None]], float | None]
+    filters: Filters
+    due_s: float = field(default=0.0)
+
+
+class OwnSensors:
+    """Keeps them current; ``sources`` read the values of platforms, templates compute theirs of ``states`` by id."""
+
+    def __init__(self, node: Node, configs: Iterable[SensorConfig], sources: Mapping[str, Source]) -> None:
+        self._node = node
+        self.named: dict[str, State | None] = {}
+        self._sensors = [self._build(config, sources) for config in configs]
+        for sensor in self._sensors:
+            if not sensor.config.entity.internal:
+                node.add(sensor.entity)
+
+    def update(self, now_s: float, states: Mapping[str, State | None]) -> None:
+        """Publish what is due, and at once what has gone missing."""
+        for sensor in self._sensors:
+            value = sensor.source({**states, **self.named})
+            if value is not None and now_s < sensor.due_s:
+                continue
+            sensor.due_s = now_s + sensor.config.update_interval_s
+            passed = sensor.filters.apply(value, now_s)
+            if passed is HELD:
+                continue
+            if sensor.config.entity.id is not None:
+                self.named[sensor.config.entity.id] = passed
+            if not sensor.config.entity.internal:
+                self._node.set_state(sensor.entity, passed)
+
+    def _build(self, config: SensorConfig, sources: Mapping[str, Source]) -> _Sensor:
+        entity = SensorEntity(name=config.entity.name or "", **_KINDS[config.platform])
+        source = _reading(sources[config.platform]) if config.formula is None else _computed(config.formula)
+        return _Sensor(config, entity_as_wished(entity, config.entity), source, Filters(config.entity.filters))
+
+
+def _reading(source: Source) -> Callable[[Mapping[str, State | None]], float | None]:
+    return lambda _: source()
+
+
+def _computed(formula: Lambda) -> Callable[[Mapping[str, State | None]], float | None]:
+    compute = formula.compiled()
+    return lambda states: compute({name: state for name, state in states.items() if not isinstance(state, str)})
