@@ -220,7 +220,7 @@ class _Parser:
             self._expect(")")
         else:
             self._expect("state")
-        return lambda states: math.nan if (state := states.get(name)) is None else state
+        return lambda states: math.nan if (state := states.get(name)) is None else float(state)
 
     def _call(self, name: str) -> _Part:
         count, function = _FUNCTIONS[name]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(os.environ.get("BLUPOW_REFERENCE", Path(__file__).parents[2] / ".cache" / "esphome-host"))
-PORTS: Final = {"plain": 16053, "noise": 16054, "provision": 16056, "all": 16057}
+PORTS: Final = {"plain": 16053, "noise": 16054, "provision": 16056, "all": 16057, "values": 16058}
 START_S: Final = 10.0
 
 _SIOCGIFFLAGS: Final = 0x8913
