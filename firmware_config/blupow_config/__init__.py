@@ -1,6 +1,6 @@
 """The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
 
-from .editor import editor_schema
+from .editor import SCHEMA_URL, editor_schema
 from .errors import ConfigError, ConfigErrors
 from .expression import Lambda
 from .load import load_config
@@ -27,6 +27,7 @@ from .secret import SECRETS_FILE, secrets_exposed
 
 __all__ = [
     "HIDDEN",
+    "SCHEMA_URL",
     "SECRETS_FILE",
     "ApiConfig",
     "BluetoothConfig",

@@ -5,12 +5,11 @@ from typing import Any, Final
 from probatio import Invalid, Optional, Required
 
 from . import fields
-from .field import Block, Field, List, Platforms
+from .field import Block, Field, List, Options, Platforms
 
 LEVELS: Final = ("NONE", "ERROR", "WARN", "INFO", "DEBUG", "VERBOSE", "VERY_VERBOSE")
 POLICIES: Final = ("auto", "always", "never")
 PARTS: Final = ("ble", "poller", "server", "discovery", "keys", "storage", "host")  # that have logs of their own
-CLOCKS: Final = ("homeassistant", "host")
 
 _LEVEL: Final = fields.one_of(*LEVELS, upper=True)
 
@@ -85,10 +84,11 @@ LOGGER: Final = Block(
 )
 
 
+_CLOCK: Final[Options] = {Optional("id", description="Its id."): fields.identifier}
 _TIME: Final = Platforms(
     {
-        "homeassistant": Block({Optional("id", description="Its id."): fields.identifier}),
-        "host": Block({Optional("id", description="Its id."): fields.identifier}),
+        "homeassistant": Block(_CLOCK, about="That of clients, where this machine's own clock is wrong."),
+        "host": Block(_CLOCK, about="That of this machine alone."),
     }
 )
 TIME: Final = List(_TIME, "platform")

@@ -10,9 +10,8 @@ from .field import Block, Field, List, Options, Platforms
 from .filters import filters
 from .readings import Kind, all_keys
 
-CATEGORIES: Final = ("", "config", "diagnostic")
+CATEGORIES: Final = ("", "diagnostic")  # Home Assistant's sensors can't be settings
 STATE_CLASSES: Final = ("", "measurement", "total", "total_increasing", "measurement_angle")
-HOST_PLATFORMS: Final = ("uptime", "cpu_temperature", "internal_temperature", "wifi_signal")
 
 _ENTITY: Final[Options] = {
     Optional("id", description="What a template calls it."): fields.identifier,
@@ -32,14 +31,14 @@ _SENSOR: Final[Options] = _ENTITY | {
 }
 
 
-def _of_the_host(options: Options | None = None) -> Block:
+def _own(about: str, options: Options | None = None) -> Block:
     """Return a sensor of the proxy itself."""
     own: Options = {
         Required("name", description="How it is shown."): fields.label,
         **{option: part for option, part in _SENSOR.items() if option != "name"},
         Optional("update_interval", default="60s", description="How often it is read."): fields.slow_interval_s,
     }
-    return Block(own | (options or {}), bare=False)
+    return Block(own | (options or {}), bare=False, about=about)
 
 
 SENSOR_READING: Final = Block(_SENSOR, shared="sensor_reading")
@@ -50,7 +49,8 @@ def _of_renogy(kind: Kind, entity: Block) -> Block:
     """Return what can be said of a unit's readings."""
     readings: Options = {Optional(key, description=shown): entity for key, shown in all_keys(kind).items()}
     whose = Optional("renogy_id", description="The id of the unit; not needed if there is one unit.")
-    return Block({whose: fields.identifier, **readings})
+    about = f"What is wished of the {kind.replace('_', ' ')}s that a unit shows by itself."
+    return Block({whose: fields.identifier, **readings}, about=about)
 
 
 def _read_formula(value: Any) -> Lambda:
@@ -60,27 +60,30 @@ def _read_formula(value: Any) -> Lambda:
     try:
         formula.compiled()
     except LambdaError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(f"can't be computed here: {error}") from None
     return formula
 
 
 FORMULA: Final = Field(_read_formula, {"type": "string", "pattern": "return"}, "formula")
 
-SENSORS: Final = List(
-    Platforms(
-        {
-            "renogy": _of_renogy(Kind.SENSOR, SENSOR_READING),
-            **{platform: _of_the_host() for platform in HOST_PLATFORMS},
-            "template": _of_the_host(
-                {
-                    Required(
-                        "lambda", description="A formula, such as `return id(volts).state * id(amperes).state;`."
-                    ): FORMULA
-                }
-            ),
-        }
-    ),
-    "platform",
+_SENSORS: Final = Platforms(
+    {
+        "renogy": _of_renogy(Kind.SENSOR, SENSOR_READING),
+        "uptime": _own("How long the proxy has been running, in seconds."),
+        "cpu_temperature": _own("The temperature of this machine's processor, in °C."),
+        "internal_temperature": _own("The same, by the name that it has on boards."),
+        "wifi_signal": _own("How well this machine hears its access point, in dBm."),
+        "template": _own(
+            "A number that is computed of others; missing while one of them is.",
+            {
+                Required(
+                    "lambda", description="A formula, such as `return id(volts).state * id(amperes).state;`."
+                ): FORMULA
+            },
+        ),
+    }
 )
+SENSORS: Final = List(_SENSORS, "platform")
+OWN_PLATFORMS: Final = _SENSORS.cases.keys() - {"renogy"}
 BINARY_SENSORS: Final = List(Platforms({"renogy": _of_renogy(Kind.BINARY_SENSOR, READING)}), "platform")
 TEXT_SENSORS: Final = List(Platforms({"renogy": _of_renogy(Kind.TEXT_SENSOR, READING)}), "platform")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from . import fields
-from .entities import FORMULA
+from .entities import FORMULA, OWN_PLATFORMS
 from .field import did_you_mean, read_or_none
 from .ids import default_id
 from .readings import Kind, all_keys, families_with, of_family
@@ -196,7 +196,7 @@ def _own_entities(content: Mapping[str, Any]) -> list[tuple[Path_ | None, Any]]:
     given: list[tuple[Path_ | None, Any]] = []
     names = set(OWN_NAMES)
     for path, block in _blocks(content, Kind.SENSOR):
-        if block.get("platform") != "renogy":
+        if block.get("platform") in OWN_PLATFORMS:
             given.append(((*path, "name"), block.get("name")))
             if block.get("platform") == "uptime":
                 names.discard("Uptime")

@@ -33,10 +33,14 @@ class Field:
 
 
 class Block:
-    """Options below a key; ``bare`` blocks may have none, JSON Schema has ``shared`` ones once, by that name."""
+    """Options below a key; ``bare`` blocks may have none, JSON Schema has ``shared`` ones once, by that name.
 
-    def __init__(self, options: Options, *, bare: bool = True, shared: str | None = None) -> None:
+    ``about`` says what a platform is.
+    """
+
+    def __init__(self, options: Options, *, bare: bool = True, shared: str | None = None, about: str = "") -> None:
         self.options = options
+        self.about = about
         self.bare = bare
         self.shared = shared
         self._schema = Schema(options)
@@ -85,7 +89,7 @@ class Platforms:
         rules = []
         for name, case in self.cases.items():
             then = json_schema(Schema(case.options))
-            then["properties"] = {"platform": {"const": name}, **then["properties"]}
+            then["properties"] = {"platform": {"const": name, "description": case.about}, **then["properties"]}
             rules.append({"if": {"properties": {"platform": {"const": name}}}, "then": then})
         return {"type": "object", "required": ["platform"], "properties": {"platform": names}, "allOf": rules}
 
@@ -165,7 +169,9 @@ def _platform(given: Any) -> str:
 
 def _own_form(node: Any) -> Any:
     if isinstance(node, Field):
-        return {"anyOf": [*node.json.get("anyOf", [node.json]), EXPRESSION]}
+        hint = {"patternErrorMessage": f"Expected {node.kind}."}  # yaml-language-server's own word
+        forms = [form | hint if "pattern" in form else form for form in node.json.get("anyOf", [node.json])]
+        return {"anyOf": [*forms, EXPRESSION]}
     if isinstance(node, Block | List | Platforms):
         return node.json_schema()
     return UNSUPPORTED

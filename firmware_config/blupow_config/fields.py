@@ -90,6 +90,10 @@ def _read_boolean(value: Any) -> bool:
     raise Invalid("expected true or false")
 
 
+# an editor sees the name of a variable, with `!env_var`, where the number will be
+_VARIABLE: Final = {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*( .*)?$"}
+
+
 def whole_number(least: int, most: int) -> Field:
     """Return a field for whole numbers in ``least..most``; 0x10 counts, and 010 is ten."""
 
@@ -106,7 +110,7 @@ def whole_number(least: int, most: int) -> Field:
     written = {"type": "string", "pattern": r"^\s*([0-9]+|0[xX][0-9a-fA-F]+)\s*$"}
     return Field(
         read,
-        {"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, written]},
+        {"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, written, _VARIABLE]},
         f"whole number, {least} to {most}",
     )
 
@@ -127,13 +131,14 @@ def one_of(*choices: str, upper: bool = False) -> Field:
         given = given.upper() if upper else given.lower()
         if given in choices:
             return given
-        raise Invalid(f"expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
+        named = ", ".join(choice or "''" for choice in choices)
+        raise Invalid(f"expected one of {named}{did_you_mean(value, choices)}")
 
     pattern = r"^\s*(" + "|".join(map(_any_case, choices)) + r")\s*$"
     return Field(
         read,
         {"anyOf": [{"enum": list(choices)}, {"type": "string", "pattern": pattern}]},
-        " ".join(f"`{choice}`" for choice in choices),
+        " ".join(f"`{choice}`" for choice in choices if choice),
     )
 
 
@@ -204,6 +209,8 @@ def _read_word(value: Any) -> str:
     return _read_label(value)
 
 
+# an editor sees the name of a secret where the value will be
+_NAME: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 _LINE: Final = r"^\s*(?=\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+\s*$"
 _HEX: Final = "[0-9A-Fa-f]"
 
@@ -212,7 +219,7 @@ word: Final = Field(_read_word, {"type": "string", "maxLength": LABEL_BYTES}, "t
 node_name: Final = Field(
     _read_node_name,
     {"type": "string", "pattern": rf"^\s*(?=\S{{1,{NAME_LENGTH}}}\s*$)[a-z0-9]([a-z0-9-]*[a-z0-9])?\s*$"},
-    "name",
+    "name of lower-case letters, digits and hyphens",
 )
 adapter: Final = Field(
     _read_adapter,
@@ -231,11 +238,14 @@ number: Final = Field(
 )
 mac_address: Final = Field(
     _read_mac_address,
-    {"type": "string", "pattern": rf"^\s*{_HEX}{{2}}([:-]?{_HEX}{{2}}){{5}}\s*$"},
+    {"anyOf": [{"type": "string", "pattern": rf"^\s*{_HEX}{{2}}([:-]?{_HEX}{{2}}){{5}}\s*$"}, _NAME]},
     "Bluetooth address",
 )
-# an editor sees the name of a secret where the key will be
-key: Final = Field(_read_key, {"type": "string", "minLength": 1}, "32 bytes in base64")
+key: Final = Field(
+    _read_key,
+    {"anyOf": [{"type": "string", "pattern": r"^\s*[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\s*$"}, _NAME]},
+    "32 bytes in base64",
+)
 identifier: Final = Field(_read_identifier, {"type": "string", "pattern": r"^\s*[A-Za-z_][A-Za-z0-9_]*\s*$"}, "id")
 icon: Final = Field(_read_icon, {"type": "string", "pattern": r"^\s*([a-z][a-z0-9-]*:[a-z0-9-]+)?\s*$"}, "icon")
 

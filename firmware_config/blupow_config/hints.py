@@ -39,6 +39,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "api.password": "is no longer known to ESPHome either: use `encryption:`",
     "api.reboot_timeout": _SERVICE,
     "api.id": "has nothing that it could be used for, leave it out",
+    "bluetooth_proxy.connection_slots": "is of boards: leave it out",
     "esphome.platform": _BOARD,
     "esphome.board": _BOARD,
     "esphome.includes": _BOARD,

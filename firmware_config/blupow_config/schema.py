@@ -8,6 +8,7 @@ from . import components
 from .entities import BINARY_SENSORS, SENSORS, TEXT_SENSORS
 from .field import Block, steps
 from .hints import elsewhere
+from .readings import Kind, all_keys
 from .units import UNITS
 
 ROOT: Final = Block(
@@ -45,8 +46,17 @@ def validate(content: Any) -> tuple[dict[str, Any] | None, list[tuple[list[Any],
 
 def _in_words(error: Invalid) -> str:
     if isinstance(error, ExtraKeysInvalid):
-        hint = elsewhere(steps(error))
-        if hint is not None:
+        path = steps(error)
+        hint = elsewhere(path) or _other_kind(path)
+        if hint:
             return f"not a valid option: {hint}"
     message: str = error.msg
     return _PLAIN_WORDS.get(message, message)
+
+
+def _other_kind(path: list[Any]) -> str:
+    """Return where a reading belongs that stands under the wrong kind; nothing if it is none."""
+    if len(path) != 3 or path[0] not in tuple(Kind):
+        return ""
+    kind = next((kind for kind in Kind if path[2] in all_keys(kind)), None)
+    return "" if kind is None else f"this reading is a {kind}, so it belongs under `{kind}:`"

@@ -51,6 +51,7 @@ UNIT: Final = Block(
         Optional("entities", description="The readings to show; all that it answers unless given."): _ENTITIES,
     },
     bare=False,
+    shared="unit",
 )
 
 

@@ -60,12 +60,12 @@ class OwnSensors:
                 node.add(sensor.entity)
 
     def update(self, now_s: float, states: Mapping[str, State | None]) -> None:
-        """Publish what is due, and at once what has gone missing."""
+        """Publish what is due, and at once what has gone missing or come back."""
         for sensor in self._sensors:
             value = sensor.source({**states, **self.named})
             if value is not None and now_s < sensor.due_s:
                 continue
-            sensor.due_s = now_s + sensor.config.update_interval_s
+            sensor.due_s = now_s if value is None else now_s + sensor.config.update_interval_s
             passed = sensor.filters.apply(value, now_s)
             if passed is HELD:
                 continue

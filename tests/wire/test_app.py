@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from aioesphomeapi import (
     BinarySensorState,
     EntityInfo,
     EntityState,
+    SensorInfo,
     SensorState,
     SwitchInfo,
     TextSensorState,
 )
 
-from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
+from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig, load_config
 from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
 from blupow_proxy.clock import Clock
@@ -132,6 +134,53 @@ async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
         await states_until(
             client, lambda states: 12 < getattr(states.get((SensorState, shunt, volts.key)), "state", 0) < 14.5
         )
+        await client.disconnect()
+
+
+async def test_readings_are_shown_as_the_configuration_wishes(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"""
+esphome: {{name: shed}}
+api: {{encryption: {{key: {PSK}}}}}
+renogy:
+  - {{address: "{demo_units()[0].address}", name: Rover, id: rover, entities: [battery_voltage, pv_voltage, model]}}
+sensor:
+  - platform: renogy
+    battery_voltage: {{id: volts, name: Bank, unit_of_measurement: mV, filters: [multiply: 1000], accuracy_decimals: 0}}
+    pv_voltage: {{internal: true, id: panel}}
+  - {{platform: uptime, name: Running, update_interval: 1s}}
+  - {{platform: template, name: Difference, lambda: return id(panel).state - id(volts).state / 1e3;}}
+text_sensor:
+  - platform: renogy
+    model: {{icon: "mdi:solar-power"}}
+""")
+    given = load_config(file)
+    settings = replace(given, api=replace(given.api, port=0), zeroconf=ZeroconfConfig(enabled=False))
+    async with running(tmp_path, settings) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        info, entities, _ = await client.device_info_and_list_entities()
+        own = {entity.name for entity in entities if not entity.device_id}
+        assert {"Running", "Difference"} <= own
+        assert "Uptime" not in own
+        rover = info.devices[0].device_id
+        readings = {entity.name for entity in entities if entity.device_id == rover}
+        assert {"Bank", "Model"} <= readings
+        assert not {"Battery voltage", "PV voltage", "State of charge", "Problem"} & readings
+        bank = named(entities, "Bank")
+        assert isinstance(bank, SensorInfo)
+        assert (bank.object_id, bank.unit_of_measurement, bank.accuracy_decimals) == ("bank", "mV", 0)
+        assert bank.device_class == "voltage"
+        assert named(entities, "Model").icon == "mdi:solar-power"
+        difference = named(entities, "Difference")
+
+        def sensible(states: dict[int, EntityState]) -> bool:
+            volts = getattr(states.get((SensorState, rover, bank.key)), "state", 0)
+            between = getattr(states.get((SensorState, 0, difference.key)), "state", 0)
+            return 12000 < volts < 14500 and 5 < between < 100
+
+        await states_until(client, sensible)
         await client.disconnect()
 
 
