@@ -2,7 +2,7 @@
 
 from .editor import SCHEMA_URL, editor_schema
 from .errors import ConfigError, ConfigErrors
-from .expression import Lambda
+from .formula import Lambda
 from .load import load_config
 from .model import (
     ApiConfig,

@@ -5,9 +5,9 @@ from typing import Any, Final
 from probatio import Invalid, Optional, Required
 
 from . import fields
-from .expression import Lambda, LambdaError
 from .field import Block, Field, List, Options, Platforms
 from .filters import filters
+from .formula import Lambda, LambdaError
 from .readings import Kind, all_keys
 
 CATEGORIES: Final = ("", "diagnostic")  # Home Assistant's sensors can't be settings
