@@ -5,7 +5,7 @@ from typing import Any, Final
 from probatio import Invalid, Optional, Required
 
 from . import fields
-from .field import Block, Field, List, Options, Platforms
+from .field import Block, Field, List, Options, Platforms, json_schema
 
 LEVELS: Final = ("NONE", "ERROR", "WARN", "INFO", "DEBUG", "VERBOSE", "VERY_VERBOSE")
 POLICIES: Final = ("auto", "always", "never")
@@ -29,7 +29,7 @@ def _encryption(value: Any) -> dict[str, Any]:
 _KEY: Final = Block({Optional("key", description="32 bytes in base64, best as `!secret api_key`."): fields.key})
 _ENCRYPTION: Final = Field(
     _encryption,
-    {"anyOf": [*_KEY.json_schema()["anyOf"], *fields.boolean.json["anyOf"]]},
+    lambda: {"anyOf": [*_KEY.definition()["anyOf"], *json_schema(fields.boolean)["anyOf"]]},
     "`key`, or `false` for none",
 )
 

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from probatio import Invalid, MultipleInvalid, Schema
-from probatio.codecs import UNSUPPORTED, to_json_schema
 from probatio.markers import Undefined
 
 from .secret import Secret
@@ -24,7 +23,7 @@ class Field:
     """A single value: ``read`` returns it as it is used or raises Invalid; ``kind`` is what it is called."""
 
     read: Callable[[Any], Any]
-    json: Json
+    json: Json | Callable[[], Json]
     kind: str
 
     def __call__(self, value: Any) -> Any:
@@ -115,7 +114,14 @@ class List:
 
 def json_schema(schema: Any) -> Json:
     """Return a part of the schema as JSON Schema."""
-    converted: Json = to_json_schema(schema, strict=True, custom_serializer=_own_form)
+    from probatio.codecs import UNSUPPORTED, to_json_schema  # noqa: PLC0415 - only editors need it, and it is large
+
+    def own_form(node: Any) -> Any:
+        if isinstance(node, Field):
+            return _form(node)
+        return node.json_schema() if isinstance(node, Block | List | Platforms) else UNSUPPORTED
+
+    converted: Json = to_json_schema(schema, strict=True, custom_serializer=own_form)
     return converted
 
 
@@ -167,11 +173,9 @@ def _platform(given: Any) -> str:
     return given.strip().lower() if isinstance(given, str) else ""
 
 
-def _own_form(node: Any) -> Any:
-    if isinstance(node, Field):
-        hint = {"patternErrorMessage": f"Expected {node.kind}."}  # yaml-language-server's own word
-        forms = [form | hint if "pattern" in form else form for form in node.json.get("anyOf", [node.json])]
-        return {"anyOf": [*forms, EXPRESSION]}
-    if isinstance(node, Block | List | Platforms):
-        return node.json_schema()
-    return UNSUPPORTED
+def _form(field: Field) -> Json:
+    """Return what may stand where ``field`` reads."""
+    json = field.json() if callable(field.json) else field.json
+    hint = {"patternErrorMessage": f"Expected {field.kind}."}  # yaml-language-server's own word
+    forms = [form | hint if "pattern" in form else form for form in json.get("anyOf", [json])]
+    return {"anyOf": [*forms, EXPRESSION]}

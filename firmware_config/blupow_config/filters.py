@@ -9,7 +9,7 @@ from typing import Any, Final
 from probatio import Invalid, MultipleInvalid
 
 from . import fields
-from .field import Field, did_you_mean, json_schema
+from .field import Field, Json, did_you_mean, json_schema
 from .model import Delta, Filter, Linear, Throttle
 
 MAX_FILTERS: Final = 16  # of one sensor
@@ -160,33 +160,36 @@ _POINT: Final = {
     ]
 }
 _POINTS: Final = {"type": "array", "minItems": 2, "maxItems": MAX_DATAPOINTS, "items": _POINT}
-_JSON: Final = {
+_CALIBRATION: Final = {
     "type": "object",
-    "minProperties": 1,
-    "maxProperties": 1,
+    "required": ["datapoints"],
     "additionalProperties": False,
-    "properties": {
+    "properties": {"datapoints": _POINTS, "method": {"enum": list(_METHODS)}},
+}
+
+
+def _json() -> Json:
+    properties: Json = {
         "delta": {
             "description": "Pass on what differs from the last value by more than this, such as 0.1 or 5%.",
-            "anyOf": [{"type": ["number", "string"]}, _DELTA],
+            "anyOf": [_NUMBER_TEXT, _DELTA],
         },
         "throttle": {"description": "Pass on one value in this time, such as 10s.", **json_schema(_PERIOD)},
         "calibrate_linear": {
             "description": "Correct values along a straight line through points `measured -> right`.",
-            "anyOf": [
-                _POINTS,
-                {
-                    "type": "object",
-                    "required": ["datapoints"],
-                    "additionalProperties": False,
-                    "properties": {"datapoints": _POINTS, "method": {"enum": list(_METHODS)}},
-                },
-            ],
+            "anyOf": [_POINTS, _CALIBRATION],
         },
         "multiply": {"description": "Multiply by this number.", **json_schema(fields.number)},
         "offset": {"description": "Add this number.", **json_schema(fields.number)},
-    },
-}
-filters: Final = Field(
-    _read, {"anyOf": [{"type": "array", "maxItems": MAX_FILTERS, "items": _JSON}, _JSON]}, "list of filters"
-)
+    }
+    one = {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+    return {"anyOf": [{"type": "array", "maxItems": MAX_FILTERS, "items": one}, one]}
+
+
+filters: Final = Field(_read, _json, "list of filters")
