@@ -24,9 +24,11 @@ from .model import (
 )
 from .redact import HIDDEN, config_hash, to_yaml
 from .secret import SECRETS_FILE, secrets_exposed
+from .writing import KEY_SECRET, NewUnit, new_file, stored_secret, unit_lines, with_secret, with_units
 
 __all__ = [
     "HIDDEN",
+    "KEY_SECRET",
     "SCHEMA_URL",
     "SECRETS_FILE",
     "ApiConfig",
@@ -41,6 +43,7 @@ __all__ = [
     "Lambda",
     "Linear",
     "LoggerConfig",
+    "NewUnit",
     "ProxyConfig",
     "ReadingConfig",
     "SensorConfig",
@@ -51,6 +54,11 @@ __all__ = [
     "config_hash",
     "editor_schema",
     "load_config",
+    "new_file",
     "secrets_exposed",
+    "stored_secret",
     "to_yaml",
+    "unit_lines",
+    "with_secret",
+    "with_units",
 ]

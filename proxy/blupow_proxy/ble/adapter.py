@@ -126,9 +126,23 @@ class Adapter:
         if self._supervisor is not None:
             self._supervisor.heard()
 
-    def make_scanner(self, detected: Any = None) -> BleakScanner:
-        """Return a scanner that calls ``detected`` with each advertisement."""
-        return BleakScanner(detected, **self._options(self._scanner_backend))
+    async def renewed(self) -> None:
+        """Return once what was made with it until now is worth nothing any more."""
+        before = self._generation
+        while self._generation == before:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def connected_devices(self) -> dict[str, str]:
+        """Return what is connected to this machine, by whomever, and can't be heard: name by address; BleError."""
+        return {} if self._supervisor is None else await self._supervisor.connected_devices()
+
+    def make_scanner(self, detected: Any = None, *, every: bool = False) -> BleakScanner:
+        """Return a scanner that calls ``detected`` with advertisements: ``every`` one, or those that tell news."""
+        options = self._options(self._scanner_backend)
+        if every and self.is_system:
+            options = {"bluez": {**options.get("bluez", {}), "filters": {"DuplicateData": True}}}
+        return BleakScanner(detected, **options)
 
     def client_class(self) -> type[BleakClient]:
         """Return the client class to connect with."""

@@ -147,6 +147,15 @@ class Bluez:
                 if await _stays_connected(manager, path):  # which would never connect to it again
                     await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
 
+    async def connected_devices(self) -> dict[str, str]:
+        """Return all devices that are connected, by whomever, name by address; BleError."""
+        async with bleak_call("adapter", "asking for devices", CALL_S):
+            answer = await _call(self._bus, _BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects")
+            assert_reply(answer)
+            devices = (interfaces.get(_DEVICE) for interfaces in answer.body[0].values())
+            connected = (it for it in devices if it and it["Connected"].value)
+            return {str(it["Address"].value).upper(): str(it["Alias"].value).strip() for it in connected}
+
     async def _watch_the_end(self) -> None:
         with contextlib.suppress(Exception):  # whatever it died of
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]

@@ -74,6 +74,10 @@ class Supervisor:
         if self._bluez is not None:
             await self._bluez.disconnect(address)
 
+    async def connected_devices(self) -> dict[str, str]:
+        """Return what is connected to this machine, by whomever, name by address; BleError."""
+        return {} if self._bluez is None else await self._bluez.connected_devices()
+
     def reset(self, reason: str) -> None:
         """Ask for a power cycle: at most every 90 s, and less and less often until something is ``heard``."""
         if self.adapter is not None and asyncio.get_running_loop().time() >= self._reset_at:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from blupow_proxy.errors import BleError
 from blupow_proxy.renogy import Candidate, identify_advertisement
 
+from .signal import bars
+
 if TYPE_CHECKING:
     from blupow_proxy.ble import Adapter
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
-_BARS: Final = ((-60, "▂▄▆█"), (-70, "▂▄▆ "), (-80, "▂▄  "), (-90, "▂   "))  # dBm: from the same room to hardly at all
 _DEFAULT_S: Final = 8.0  # devices advertise about every second; a weak one is heard now and then
 _LONGEST_S: Final = 600.0
 _REDRAW_S: Final = 0.1
@@ -52,6 +53,11 @@ def add_parser(subparsers: _Subparsers) -> None:
     parser.add_argument("--demo", action="store_true", help="listen to simulated devices")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=run)
+
+
+def shown_name(name: str | None) -> str:
+    """Return an advertised name, fit for a terminal: anybody nearby may send anything."""
+    return "".join(c if c.isprintable() else " " for c in name or "-")[:_NAME_CHARACTERS]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,7 +118,7 @@ def _print_table(found: list[Found]) -> None:
     table = Table(*fixed, "What it is", box=None, pad_edge=False)
     for device in found:
         what = Text.assemble(device.candidate.label, (f" ({_families(device)})", "dim"))
-        cells = (_name(device), device.address, _bar(device.rssi), str(device.rssi))
+        cells = (_name(device), device.address, bars(device.rssi), str(device.rssi))
         table.add_row(*(Text(cell) for cell in cells), what)
     Console().print(table)
 
@@ -122,8 +128,7 @@ def _families(device: Found) -> str:
 
 
 def _name(device: Found) -> str:
-    """Return the advertised name, fit for a terminal: anybody nearby may send anything."""
-    return "".join(c if c.isprintable() else " " for c in device.name or "-")[:_NAME_CHARACTERS]
+    return shown_name(device.name)
 
 
 async def _nearby(adapter: str | None, seconds: float) -> list[Found]:
@@ -148,10 +153,6 @@ async def _listen(adapter: "Adapter", seconds: float) -> list[Found]:
         if candidate is not None:
             found.append(Found(heard.address, heard.name, heard.rssi, candidate))
     return found
-
-
-def _bar(rssi: int) -> str:
-    return next((bar for least, bar in _BARS if rssi >= least), "    ")
 
 
 def _json(device: Found) -> dict[str, Any]:

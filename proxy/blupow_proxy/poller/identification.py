@@ -27,13 +27,13 @@ type Ask = Callable[[ReadRequest], Awaitable[Response | ExceptionResponse | None
 
 # Register 12 is read alike on controllers and DC-DC chargers, whose other registers differ: there the model decides.
 _SHARED_REGISTER: Final = 12
-_MODEL_REGISTERS: Final = {
+MODEL_REGISTERS: Final = {
     Family.CONTROLLER: 12,
     Family.DCC: 12,
     Family.BATTERY: 5122,
     Family.INVERTER: 4311,
 }
-_MODEL_WORDS: Final = 8
+MODEL_WORDS: Final = 8
 _KNOWN_ATTEMPTS: Final = 3  # a reply may get lost, and at a weak signal two
 _USUAL_ADDRESSES: Final = 2  # the universal one and the family's own
 _USUAL_VARIANT: Final = Variant.LEGACY  # of a battery whose name says nothing else
@@ -123,7 +123,7 @@ def _probes(spec: UnitSpec, known: Profile | None, likely: tuple[Family, ...], *
         return [_probe(known.modbus_address, known.family)] * _KNOWN_ATTEMPTS
     probes: list[Probe] = []
     if spec.modbus_address is not None:
-        families = (spec.family,) if spec.family else tuple(_MODEL_REGISTERS)
+        families = (spec.family,) if spec.family else tuple(MODEL_REGISTERS)
         probes += [_probe(spec.modbus_address, family) for family in families]
     else:
         if spec.family is not None:
@@ -141,4 +141,4 @@ def _may_ask(known_address: int, spec: UnitSpec, shared_link: bool) -> bool:
 
 
 def _probe(address: int, family: Family) -> Probe:
-    return Probe(address, _MODEL_REGISTERS[family], _MODEL_WORDS, family)
+    return Probe(address, MODEL_REGISTERS[family], MODEL_WORDS, family)

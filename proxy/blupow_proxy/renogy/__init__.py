@@ -3,6 +3,7 @@
 from .decode import decode_block, decode_history, is_plausible
 from .describe import Description, describe, descriptions
 from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
+from .product import product_name
 from .push import PushParser, decode_push
 from .registers import (
     Block,
@@ -53,6 +54,7 @@ __all__ = [
     "is_plausible",
     "lifetime_keys",
     "problem_state",
+    "product_name",
     "register_map",
     "to_json",
     "to_states",

@@ -79,8 +79,8 @@ def test_table_on_a_terminal(on_air: list[Advertisement], monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", err)
     assert run("--seconds", "0.1") == 0
     words = out.getvalue().split()
-    assert words[words.index(RENOGY.address) + 1 :][:2] == ["▂▄", "-72"]
-    assert words[words.index(WEAK.address) + 1] == "-95"
+    assert words[words.index(RENOGY.address) + 1 :][:2] == ["▂▄▆", "-72"]
+    assert words[words.index(WEAK.address) + 1 :][:2] == ["▂", "-95"]
     assert "Listening" in err.getvalue()
 
 

@@ -1,0 +1,153 @@
+"""``setup``: from an adapter and units nearby to a configuration, a key, and a proxy that runs."""
+
+import argparse
+import asyncio
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Final
+
+from probatio import Invalid
+
+from blupow_config import SECRETS_FILE, fields
+from blupow_proxy.commands import service as service_command
+from blupow_proxy.errors import BleError
+from blupow_proxy.host import service
+
+from .outcome import Outcome, StoppedError
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+FILE: Final = Path("proxy.yaml")
+_DEMO_FILE: Final = Path("demo.yaml")
+_INTERRUPTED: Final = 130  # as shells have it: `setup && run` does not go on
+
+
+def add_parser(subparsers: _Subparsers) -> None:
+    """Add ``setup`` and its options."""
+    parser = subparsers.add_parser(
+        "setup",
+        help="find the units nearby and write the configuration",
+        description="Find the Renogy units nearby, ask which of them to read and what to call them, and write FILE, "
+        "with a key beside it. An existing FILE gets more units. Ctrl-C ends it at any time, with nothing written.",
+        epilog="without a terminal: blupow-proxy setup --yes --unit C4:D3:6A:00:00:01=Rover --name 'Solar shed'",
+    )
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        nargs="?",
+        help=f"the YAML file (default: {FILE} in this folder; for root, the service's own: {service.CONFIG})",
+    )
+    parser.add_argument("--adapter", help="such as hci0 (default: asks where there are several)")
+    parser.add_argument(
+        "--unit",
+        type=_unit,
+        action="append",
+        default=[],
+        metavar="ADDRESS=NAME",
+        help="a unit to read, instead of those that are picked from a list; can be repeated",
+    )
+    parser.add_argument("--name", type=_name, help="what the proxy is called, such as 'Solar shed'")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: take every unit nearby, and what is proposed")
+    parser.add_argument("--no-check", action="store_true", help="do not connect to the units to see what they are")
+    parser.add_argument("--service", action="store_true", help="install the service as well, without asking; as root")
+    parser.add_argument("--demo", action="store_true", help="try it with simulated units")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Set up; 64 without a terminal and --yes, 69 no Bluetooth or no unit, 73 not writable, 130 Ctrl-C."""
+    from .questions import Questions  # noqa: PLC0415 - prompt_toolkit takes a while to import
+    from .wizard import set_up  # noqa: PLC0415
+
+    file = args.file or _default_file(demo=args.demo)
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if not (terminal or args.yes):
+        return _complain(
+            "there is no terminal to ask on: with --yes it asks nothing; see `blupow-proxy setup --help`", os.EX_USAGE
+        )
+    questions = Questions(interactive=terminal and not args.yes)
+    try:
+        outcome = asyncio.run(set_up(args, file, questions))
+    except (KeyboardInterrupt, EOFError):
+        print("\nEnded. Nothing was written.", file=sys.stderr)
+        return _INTERRUPTED
+    except StoppedError as error:
+        return _complain(str(error), error.code)
+    except BleError as error:
+        return _complain(error.message, os.EX_UNAVAILABLE)
+    return _finish(args, outcome)
+
+
+def _finish(args: argparse.Namespace, outcome: Outcome) -> int:
+    """Install the service if that is wanted, and say what comes next."""
+    code = os.EX_OK
+    if outcome.service:
+        options = argparse.Namespace(
+            file=outcome.file, replace=outcome.replace, volatile_log=False, dry_run=False, root=Path("/")
+        )
+        code = service_command.run_install(options)
+    if not args.demo:
+        print("\n".join(_next_steps(outcome, installed=outcome.service and code == os.EX_OK)))
+    return code
+
+
+def _next_steps(outcome: Outcome, *, installed: bool) -> list[str]:
+    file = shlex.quote(str(outcome.file))
+    steps: list[str] = []
+    if not installed:
+        steps.append(f"Try it: {program()} run {file}")
+        if outcome.has_systemd:
+            replace = " --replace" if outcome.replace else ""
+            sudo = "" if os.geteuid() == 0 else "sudo "
+            steps.append(f"Keep it running: {sudo}{program()} install-service {file}{replace}")
+    elif outcome.added:
+        steps.append("The service runs, and reads the units.")
+    enter = "enter the key above" if outcome.key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
+    then = enter if outcome.has_key else "it sets the key itself, within ten minutes of the start"
+    steps.append(
+        f'In Home Assistant, Settings > Devices & services shows "{outcome.friendly_name}" as discovered. '
+        f"Add it; {then}."
+    )
+    steps.append(f"Is this a good place? {program()} survey {file} shows the signal while you move it.")
+    return ["", "Next", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def program() -> str:
+    """Return how this program is called from a shell."""
+    given = Path(sys.argv[0])
+    if given.name != "blupow-proxy":
+        return f"{shlex.quote(sys.executable)} -m blupow_proxy"
+    return shlex.quote(str(given.absolute())) if given.parent != Path() and os.sep in sys.argv[0] else given.name
+
+
+def _default_file(*, demo: bool) -> Path:
+    if demo:
+        return _DEMO_FILE
+    return service.CONFIG if os.geteuid() == 0 else FILE
+
+
+def _unit(text: str) -> tuple[str, str]:
+    address, equals, name = text.partition("=")
+    try:
+        return fields.mac_address(address), fields.label(name)
+    except Invalid as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected ADDRESS=NAME, such as C4:D3:6A:00:00:01=Rover"
+            if not equals
+            else f"{text!r}: {error.msg}"
+        ) from None
+
+
+def _name(text: str) -> str:
+    try:
+        return fields.label(text)
+    except Invalid as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.msg}") from None
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"blupow-proxy setup: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from blupow_config import (
+    KEY_SECRET,
+    NewUnit,
+    load_config,
+    new_file,
+    stored_secret,
+    with_secret,
+    with_units,
+)
+
+KEY = "dGhlIGtleSBvZiB0aGUgcmVhbCBCbHVlWiEhISEhISE="
+ROVER = NewUnit(address="C4:D3:6A:00:00:01", name="Rover", family="controller")
+HUB = NewUnit(address="11:22:33:44:55:59", name="Küche: # 2", modbus_address=48)
+
+
+def write(folder: Path, source: str | bytes) -> Path:
+    path = folder / "proxy.yaml"
+    path.write_bytes(source if isinstance(source, bytes) else source.encode())
+    (folder / "secrets.yaml").write_bytes(with_secret(b"", KEY_SECRET, KEY))
+    return path
+
+
+def test_a_new_file_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    text = new_file(
+        name="yes", friendly_name="Yes: a 'shed'", adapter="AA:BB:CC:DD:EE:FF", units=[ROVER, HUB], file="p"
+    )
+    assert text.startswith("# yaml-language-server: $schema=https://")
+    config = load_config(write(tmp_path, text))
+    assert (config.esphome.name, config.esphome.friendly_name) == ("yes", "Yes: a 'shed'")
+    assert config.bluetooth.adapter == "AA:BB:CC:DD:EE:FF"
+    assert config.api.key is not None
+    assert KEY not in text
+    read = [(unit.address, unit.name, unit.family, unit.modbus_address) for unit in config.renogy]
+    assert read == [
+        ("C4:D3:6A:00:00:01", "Rover", "controller", None),
+        ("11:22:33:44:55:59", "Küche: # 2", "auto", 48),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "esphome: {name: s}\nrenogy:\n  - address: AA:BB:CC:DD:EE:01 # left\n    name: Ä # mine\n    # below\napi:\n",
+        "esphome: {name: shed}\nrenogy:\n- name: Ä\n  address: AA:BB:CC:DD:EE:01",
+        "esphome: {name: shed}\nrenogy: [{name: Ä, address: 'AA:BB:CC:DD:EE:01'}]\n# end\n",
+        "esphome: {name: shed}\nrenogy:\n- {name: Ä, address: 'AA:BB:CC:DD:EE:01'}\n# end\n",
+        "esphome: {name: shed}\nrenogy:\n      -   name: 'Ä'\n          address: AA:BB:CC:DD:EE:01\n",
+    ],
+)
+def test_units_come_behind_those_that_there_are(source: str, tmp_path: Path) -> None:
+    before = load_config(write(tmp_path, source))
+    after = load_config(write(tmp_path, with_units(source.encode(), [ROVER, HUB])))
+    assert after.renogy[:1] == before.renogy
+    assert [unit.name for unit in after.renogy] == ["Ä", "Rover", "Küche: # 2"]
+    assert after.api == before.api
+    text = (tmp_path / "proxy.yaml").read_text()
+    assert all(comment in text for comment in ("# left", "# mine", "# below", "# end") if comment in source)
+
+
+@pytest.mark.parametrize("units", ["", "renogy:\n", "renogy: []\n", "renogy:\n# none yet\n"])
+def test_units_come_where_there_were_none(units: str, tmp_path: Path) -> None:
+    path = write(tmp_path, with_units(f"esphome:\n  name: shed # here\n{units}".encode(), [ROVER]))
+    assert [unit.name for unit in load_config(path).renogy] == ["Rover"]
+    assert "# here" in path.read_text()
+
+
+def test_secrets_are_added_to_and_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "esphome: {name: shed}\n")
+    secrets = tmp_path / "secrets.yaml"
+    secrets.write_bytes(with_secret(b"wifi: 'x' # mine", KEY_SECRET, KEY))
+    assert secrets.read_text().startswith("wifi: 'x' # mine\n")
+    assert stored_secret(path, KEY_SECRET) == KEY
+    assert stored_secret(path, "other") is None
+    secrets.write_text("a: [1]\nb: 5\n")
+    assert stored_secret(path, "a") is None
+    assert stored_secret(path, "b") is None
