@@ -23,7 +23,8 @@ NOTHING_YET: Final = (
     "No Renogy unit was heard yet. Is one on, and within a few metres? Is the phone app closed? A unit that is "
     "connected to something is silent."
 )
-_NAME_CELLS: Final = 18  # the longest of Renogy's own
+_NAME_CELLS: Final = 19  # the longest of Renogy's own
+_LABEL_CELLS: Final = 32  # the longest of those that are known by their names
 _COLOURS: Final = {"green": "ansigreen", "yellow": "ansiyellow", "red": "ansired"}
 
 
@@ -132,9 +133,12 @@ class Picker:
 
 
 def _described(unit: "HeardUnit", *, silent: bool) -> StyleAndTextTuples:
-    name = shown_name(unit.name)
-    name += " " * max(0, _NAME_CELLS - get_cwidth(name))
-    fixed = ("", f"{name}  {unit.address}  ")
+    """Return a row: what a narrow terminal cuts off matters least."""
+    rest = f"  {_padded(shown_name(unit.name), _NAME_CELLS)}  {_padded(unit.label, _LABEL_CELLS)}  {unit.address}"
     if silent or unit.rssi is None:
-        return [fixed, ("ansigray", "silent       "), ("", f"  {unit.label}")]
-    return [fixed, (_COLOURS[COLOURS[judge_signal(unit.rssi)]], unit.signal), ("", f"  {unit.label}")]
+        return [("ansigray", f"{'silent':<13}"), ("", rest)]
+    return [(_COLOURS[COLOURS[judge_signal(unit.rssi)]], unit.signal), ("", rest)]
+
+
+def _padded(text: str, cells: int) -> str:
+    return text + " " * max(0, cells - get_cwidth(text))

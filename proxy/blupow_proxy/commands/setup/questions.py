@@ -47,13 +47,15 @@ class Questions:
             def validate(self, document: object) -> None:
                 complaint = check(answer_of(document.text))  # type: ignore[attr-defined]
                 if complaint is not None:
-                    raise ValidationError(message=complaint)
+                    raise ValidationError(cursor_position=len(document.text), message=complaint)  # type: ignore[attr-defined]
 
         session: PromptSession[str] = PromptSession(complete_style=CompleteStyle.READLINE_LIKE)
         shown = f"{question} [{proposed}]: " if proposed else f"{question}: "
         while True:
-            typed = await session.prompt_async(shown, validator=Checked(), validate_while_typing=False)
-            complaint = check(answer_of(typed))  # a dumb terminal has no validator
+            # a dumb terminal could not show what the validator says
+            validator = Checked() if self.has_keys else None
+            typed = await session.prompt_async(shown, validator=validator, validate_while_typing=False)
+            complaint = check(answer_of(typed))
             if complaint is None:
                 return answer_of(typed)
             self.warn(complaint)

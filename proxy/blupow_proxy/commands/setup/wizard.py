@@ -84,9 +84,7 @@ def _write(
 async def _proxy_name(given: str | None, questions: Questions) -> str:
     if given is not None:
         return given
-    return await questions.text(
-        "What is this proxy called? Its place says most, such as Solar shed", proxy_name(), _label
-    )
+    return await questions.text("Name of this proxy, such as Solar shed", proxy_name(), _label)
 
 
 def _label(text: str) -> str | None:
