@@ -157,6 +157,6 @@ def _show_key(config: ProxyConfig, questions: Questions) -> bool:
     key = base64.b64encode(config.api.key).decode()
     questions.say()
     questions.say("The key, for Home Assistant: ", (key, "bold"))
-    for line in key_as_qr(key, sys.stdout.encoding):
-        print(line)
+    if not questions.console.is_dumb_terminal:
+        print(*key_as_qr(key, sys.stdout.encoding), sep="\n")
     return True
