@@ -9,7 +9,21 @@ from typing import NoReturn
 
 from blupow_config import ConfigErrors
 from blupow_proxy import __version__
-from blupow_proxy.commands import config, decode, demo, doctor, pair, run, scan, service, setup, survey, version, watch
+from blupow_proxy.commands import (
+    config,
+    decode,
+    demo,
+    doctor,
+    logs,
+    pair,
+    run,
+    scan,
+    service,
+    setup,
+    survey,
+    version,
+    watch,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (setup, run, demo, scan, survey, watch, config, pair, service, doctor, decode, version):
+    for command in (setup, run, demo, scan, survey, watch, logs, config, pair, service, doctor, decode, version):
         command.add_parser(subparsers)
     return parser
 

@@ -1,24 +1,21 @@
 """A connection to a device that is kept up, and the latest state of each of its entities."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aioesphomeapi import DeviceInfo, EntityInfo, EntityState
-from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model_conversions import STATE_TYPE_TO_INFO_TYPE
 
+from .connection import CONNECT_S, DEFAULT_PORT, RETRY_S, make_client, say_goodbye
 from .errors import ClientError, translate
-from .resolve import resolve
 from .snapshot import Group, Row, Snapshot
 from .states import clean, kind_of, read
 
-DEFAULT_PORT: Final = 6053
-CONNECT_S: Final = 10.0  # a device on Wi-Fi answers within 3 s; a person waits no longer
-_GOODBYE_S: Final = 0.3  # Ctrl-C ends within a second, whether the device says goodbye or not
-_RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)  # a restarted device is back soon; one that is off is left in peace
+if TYPE_CHECKING:
+    from aioesphomeapi.client import APIClient
+
 _NAME_CHARACTERS: Final = 120  # ESPHome's own limit
 _SILENT: Final = frozenset({"button", "event", "camera", "infrared", "radio_frequency"})  # have no state to report
 
@@ -141,14 +138,7 @@ class Watcher:
 
         try:
             async with asyncio.timeout(self._connect_s):
-                client = self._client = APIClient(
-                    self.host,
-                    self.port,
-                    addresses=await resolve(self.host, self.port),
-                    noise_psk=self._key,
-                    client_info="blupow-proxy watch",
-                    provide_time=False,  # who only watches sets no clock
-                )
+                client = self._client = await make_client(self.host, self.port, self._key, "blupow-proxy watch")
                 await client.connect(on_stop=on_stop, login=True, log_errors=False)
                 version = client.api_version
                 info, entities, _ = await client.device_info_and_list_entities()
@@ -169,12 +159,8 @@ class Watcher:
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        with contextlib.suppress(APIConnectionError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
-                await client.disconnect()
-        client.force_disconnect()
+        if client is not None:
+            await say_goodbye(client)
 
     async def _keep_connected(self) -> None:
         while True:
@@ -182,7 +168,7 @@ class Watcher:
             self._lost()
             attempt = 0
             while not self.connected:
-                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
                 try:
                     await self._connect()

@@ -6,10 +6,11 @@ import binascii
 import json
 import logging
 import os
-import select
 import sys
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
+
+from .pipe import write
 
 if TYPE_CHECKING:
     from blupow_proxy.client import Row, Watcher
@@ -137,32 +138,10 @@ async def _in_pipe(watcher: "Watcher", changes: _Changes, *, once: bool) -> None
     changes.clear()
     rows = [row for row in watcher.table().rows if row.kind != "button"]
     while True:
-        await _write("".join(f"{row.line}\n" for row in rows))
+        await write("".join(f"{row.line}\n" for row in rows))
         if once:
             return
         rows = await changes.take()
-
-
-async def _write(text: str) -> None:
-    """Write to stdout without holding up the loop, however slowly somebody reads."""
-    out = sys.stdout.fileno()
-    data = text.encode(sys.stdout.encoding, "replace")
-    for start in range(0, len(data), select.PIPE_BUF):  # as much as never blocks once there is room
-        await _room(out)
-        os.write(out, data[start : start + select.PIPE_BUF])
-
-
-async def _room(out: int) -> None:
-    loop = asyncio.get_running_loop()
-    room = asyncio.Event()
-    try:
-        loop.add_writer(out, room.set)
-    except PermissionError:
-        return  # there is always room in a file
-    try:
-        await room.wait()
-    finally:
-        loop.remove_writer(out)
 
 
 async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:

@@ -78,9 +78,12 @@ def _target(text: str | None) -> Target:
     if text is None:
         return Target({})
     with suppress(Invalid):
-        return Target({(address := fields.mac_address(text)): address})
+        return Target({fields.mac_address(text): ""})
     config: ProxyConfig = load_config(Path(text))
-    return Target({unit.address: unit.name for unit in config.renogy}, config.bluetooth.adapter)
+    names: dict[str, str] = {}
+    for unit in config.renogy:  # several may be behind one Bluetooth module
+        names[unit.address] = ", ".join(filter(None, (names.get(unit.address), unit.name)))
+    return Target(names, config.bluetooth.adapter)
 
 
 def _seconds(text: str) -> float:

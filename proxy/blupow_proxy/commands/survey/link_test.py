@@ -17,6 +17,7 @@ PAUSE_S: Final = 0.5  # between requests: devices need 0.3, and a person reads n
 AGAIN_S: Final = 2.0  # after a link that has failed; a device needs a moment to advertise again
 PUSH_S: Final = 3.0  # a shunt sends about every second
 REQUESTS: Final = 100  # the last, of which the share counts, as in Home Assistant
+LINKED: Final = "linked"
 _OUTCOMES: Final = 50
 
 
@@ -32,6 +33,11 @@ class LinkTest:
     _answered: deque[bool] = field(default_factory=lambda: deque(maxlen=REQUESTS))
     _times_s: deque[float] = field(default_factory=lambda: deque(maxlen=_OUTCOMES))
     _push: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether there is a link that is asked."""
+        return self.state.startswith(LINKED)
 
     @property
     def requests(self) -> int:
@@ -64,7 +70,7 @@ class LinkTest:
                 self.state = "finding out what it is"
                 await (self._listen(link) if link.pushes else self._ask(link))
             except BleError as error:
-                self.losses += link.rssi is not None
+                self.losses += self.is_linked
                 self.state = error.message
             except UnexpectedResponseError as error:
                 self.state = str(error)
@@ -80,10 +86,10 @@ class LinkTest:
             except DeadlineExceededError:
                 return None
 
-        spec = UnitSpec(id="", name=self.name, address=self.address)
+        spec = UnitSpec(id="", name=self.name or self.address, address=self.address)
         profile = await identify(spec, None, link.name, ask, shared_link=False)
         request = _request(profile.family, profile.modbus_address)
-        self.state = "linked"
+        self.state = LINKED
         while True:
             await asyncio.sleep(max(PAUSE_S, link.held_s(request)))
             start = asyncio.get_running_loop().time()
@@ -96,7 +102,7 @@ class LinkTest:
             self._times_s.append(asyncio.get_running_loop().time() - start)
 
     async def _listen(self, link: Link) -> None:
-        self.state = "linked; it sends unasked"
+        self.state = f"{LINKED}; it sends unasked"
         while not link.lost.is_set():
             self._push.clear()
             waits = [asyncio.ensure_future(event.wait()) for event in (self._push, link.lost)]

@@ -43,7 +43,7 @@ class Line:
     @property
     def text(self) -> str:
         """The line in plain words."""
-        where = f"{self.name} ({self.address})"
+        where = f"{self.name} ({self.address})" if self.name else self.address
         verdict = "no signal" if self.verdict is None else self.verdict
         return f"{where}: {verdict}: {'; '.join(part for part in (self.figures, self.advice) if part)}"
 
@@ -124,7 +124,7 @@ class Survey:
         return [self._line(address, window, now) for address, window in self._windows.items()]
 
     def _line(self, address: str, window: Window, now: float) -> Line:
-        name = self.names.get(address) or self._heard_names.get(address) or "-"
+        name = self.names.get(address) or self._heard_names.get(address, "")
         summary, silent_s = window.summary(now), window.silent_s(now)
         trouble = None
         if silent_s is None or silent_s >= SILENT_S:
@@ -139,7 +139,7 @@ def link_line(test: "LinkTest") -> Line:
     """Return what a link test has come to."""
     percent = test.percent
     verdict = None if percent is None else judge_replies(percent)
-    trouble = None if test.state.startswith("linked") and percent is not None else test.state
+    trouble = None if test.is_linked and percent is not None else test.state
     return Line(test.address, test.name, None, verdict, trouble, "", test)
 
 

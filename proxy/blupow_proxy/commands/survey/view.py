@@ -44,7 +44,7 @@ def _parts(line: Line) -> list[Text]:
     share = _share(line)
     filled = round(share * _BAR_CELLS)
     first = Text.assemble(
-        (f"{line.name:<20.20}", "bold"),
+        (f"{line.name or line.address:<20.20}", "bold"),
         (" " + "█" * filled, colour),
         ("░" * (_BAR_CELLS - filled), "dim"),
         (f" {_figure(line):>8}  ", ""),
