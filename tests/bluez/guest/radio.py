@@ -144,18 +144,28 @@ class AdapterController(Controller):
         self._accepted: set[tuple[int, bytes]] = set()
         self._reported: dict[tuple[bytes, bytes], float] = {}
         self._rssi = 0
+        self._scan_response = b""
 
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
         if self.mute:
             return
         if isinstance(packet, hci.HCI_LE_Advertising_Report_Event):
-            for report in packet.reports:
-                report.rssi = self._rssi
-            packet = hci.HCI_LE_Advertising_Report_Event(packet.reports)
+            reports = [report for report in packet.reports if self._is_to_be_told(report)]
+            if not reports:
+                return
+            packet = hci.HCI_LE_Advertising_Report_Event(reports)
         super().send_hci_packet(packet)
         if isinstance(packet, hci.HCI_LE_Connection_Complete_Event) and self.refusals and not packet.status:
             connection = self.le_connections[packet.peer_address]
             self._air.lose_one(self, connection, STILLBORN_S, self.refusals.popleft())
+
+    def _is_to_be_told(self, report: Any) -> bool:
+        """Give a report its RSSI, and a scan response, which is asked for in an active scan alone, its own content."""
+        report.rssi = self._rssi
+        if report.event_type != hci.HCI_LE_Advertising_Report_Event.EventType.SCAN_RSP:
+            return True
+        report.data = self._scan_response
+        return bool(self.le_scan_type and report.data)
 
     def on_packet(self, packet: bytes) -> None:
         if not self.mute:
@@ -229,6 +239,7 @@ class AdapterController(Controller):
     def on_advertising_pdu(self, pdu: Any) -> None:
         scanning = self.le_scan_enable
         sender = self._air.find_le_controller(pdu.advertiser_address)
+        self._scan_response = _scan_response(sender)
         self._rssi = self._air.rssi.get(sender, -60) + random.randint(-3, 3)  # noqa: S311 # type: ignore[arg-type]
         try:
             self.le_scan_enable = scanning and not self.deaf and not self._is_filtered(pdu)
@@ -252,6 +263,14 @@ class AdapterController(Controller):
             return True
         self._reported[what] = now_s
         return False
+
+
+def _scan_response(sender: Controller | None) -> bytes:
+    """Return what an advertiser says when it is asked: its name."""
+    if sender is None:
+        return b""
+    sets = (bytes(one.scan_response_data) for one in sender.advertising_sets.values() if one.enabled)
+    return bytes(sender.le_legacy_advertiser.scan_response_data) or next(sets, b"")
 
 
 class Adapter:

@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from probatio import Invalid
 
@@ -17,10 +18,14 @@ from blupow_proxy.host import service
 
 from .outcome import Outcome, StoppedError
 
+if TYPE_CHECKING:
+    from .questions import Questions
+
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 FILE: Final = Path("proxy.yaml")
 _DEMO_FILE: Final = Path("demo.yaml")
+_PROGRAM: Final = "blupow-proxy"
 _INTERRUPTED: Final = 130  # as shells have it: `setup && run` does not go on
 
 
@@ -78,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
         return _complain(str(error), error.code)
     except BleError as error:
         return _complain(error.message, os.EX_UNAVAILABLE)
-    return _finish(args, outcome)
+    return _finish(args, outcome, questions)
 
 
-def _finish(args: argparse.Namespace, outcome: Outcome) -> int:
+def _finish(args: argparse.Namespace, outcome: Outcome, questions: "Questions") -> int:
     """Install the service if that is wanted, and say what comes next."""
     code = os.EX_OK
     if outcome.service:
@@ -90,7 +95,10 @@ def _finish(args: argparse.Namespace, outcome: Outcome) -> int:
         )
         code = service_command.run_install(options)
     if not args.demo:
-        print("\n".join(_next_steps(outcome, installed=outcome.service and code == os.EX_OK)))
+        questions.say()
+        questions.say(("Next", "bold"))
+        for number, step in enumerate(_next_steps(outcome, installed=outcome.service and code == os.EX_OK), 1):
+            questions.say(f"  {number}. {step}")
     return code
 
 
@@ -101,8 +109,8 @@ def _next_steps(outcome: Outcome, *, installed: bool) -> list[str]:
         steps.append(f"Try it: {program()} run {file}")
         if outcome.has_systemd:
             replace = " --replace" if outcome.replace else ""
-            sudo = "" if os.geteuid() == 0 else "sudo "
-            steps.append(f"Keep it running: {sudo}{program()} install-service {file}{replace}")
+            call = program() if os.geteuid() == 0 else f"sudo {program(for_root=True)}"
+            steps.append(f"Keep it running: {call} install-service {file}{replace}")
     elif outcome.added:
         steps.append("The service runs, and reads the units.")
     enter = "enter the key above" if outcome.key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
@@ -112,15 +120,17 @@ def _next_steps(outcome: Outcome, *, installed: bool) -> list[str]:
         f"Add it; {then}."
     )
     steps.append(f"Is this a good place? {program()} survey {file} shows the signal while you move it.")
-    return ["", "Next", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+    return steps
 
 
-def program() -> str:
-    """Return how this program is called from a shell."""
+def program(*, for_root: bool = False) -> str:
+    """Return how this program is called from a shell; root's knows fewer folders."""
     given = Path(sys.argv[0])
-    if given.name != "blupow-proxy":
+    if given.name != _PROGRAM:
         return f"{shlex.quote(sys.executable)} -m blupow_proxy"
-    return shlex.quote(str(given.absolute())) if given.parent != Path() and os.sep in sys.argv[0] else given.name
+    if not for_root and shutil.which(_PROGRAM) == str(given):
+        return _PROGRAM
+    return shlex.quote(str(given.absolute() if for_root else given))
 
 
 def _default_file(*, demo: bool) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from blupow_proxy.ble import Adapter
-from blupow_proxy.commands.scan import shown_name
 from blupow_proxy.errors import BleError, UnexpectedResponseError
 
 from .nearby import HeardUnit
@@ -27,7 +26,7 @@ class Checker:
         """Return what answers at a unit's address; nothing when that can't be told, or nobody waits for it."""
         if self._skipped:
             return []
-        name = shown_name(unit.name)
+        name = unit.title
         say = self._questions
         if say.interactive:
             print(f"  {name}: connecting, to see what it is (Enter skips) ...", end="", flush=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from blupow_proxy.commands.scan import shown_name
 from blupow_proxy.commands.signal import bars
 from blupow_proxy.renogy import Candidate, Family, identify_advertisement
 
@@ -30,6 +31,11 @@ class HeardUnit:
         """The family that its name tells."""
         families = self.candidate.families if self.candidate is not None else ()
         return families[0] if len(families) == 1 else None
+
+    @property
+    def title(self) -> str:
+        """Its name, or its address, fit for a terminal."""
+        return shown_name(self.name or self.address)
 
     @property
     def label(self) -> str:

@@ -11,7 +11,6 @@ from prompt_toolkit.layout import HSplit, Layout, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.utils import get_cwidth
 
-from blupow_proxy.commands.scan import shown_name
 from blupow_proxy.commands.signal import COLOURS, judge_signal
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Picker:
 
     def _taken(self) -> str:
         taken = self._choice()
-        return shown_name(taken[0].name) if len(taken) == 1 else f"these {len(taken)}"
+        return taken[0].title if len(taken) == 1 else f"these {len(taken)}"
 
     def _choice(self) -> list["HeardUnit"]:
         """Return what is picked, or else where the cursor is."""
@@ -134,7 +133,7 @@ class Picker:
 
 def _described(unit: "HeardUnit", *, silent: bool) -> StyleAndTextTuples:
     """Return a row: what a narrow terminal cuts off matters least."""
-    rest = f"  {_padded(shown_name(unit.name), _NAME_CELLS)}  {_padded(unit.label, _LABEL_CELLS)}  {unit.address}"
+    rest = f"  {_padded(unit.title, _NAME_CELLS)}  {_padded(unit.label, _LABEL_CELLS)}  {unit.address}"
     if silent or unit.rssi is None:
         return [("ansigray", f"{'silent':<13}"), ("", rest)]
     return [(_COLOURS[COLOURS[judge_signal(unit.rssi)]], unit.signal), ("", rest)]

@@ -78,7 +78,7 @@ async def pick(adapter: Adapter, known: Collection[str], questions: Questions, *
         if nearby.left_out:
             questions.say(f"Nearby, and in the file already: {', '.join(sorted(nearby.left_out))}")
         for number, unit in enumerate(nearby.units, 1):
-            questions.say(f"  {number}  {unit.signal}  {shown_name(unit.name):<19}  {unit.label:<32}  {unit.address}")
+            questions.say(f"  {number}  {unit.signal}  {unit.title:<19}  {unit.label:<32}  {unit.address}")
         if not nearby.units and not questions.interactive:
             raise StoppedError(os.EX_UNAVAILABLE, NOTHING_YET)
         if not questions.interactive:

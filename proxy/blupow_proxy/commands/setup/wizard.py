@@ -12,7 +12,6 @@ from probatio import Invalid
 
 from blupow_config import NewUnit, ProxyConfig, fields, new_file, with_units
 from blupow_proxy.commands.radio import adapter_in_use
-from blupow_proxy.commands.scan import shown_name
 from blupow_proxy.host import service
 
 from .adapters import choose_adapter
@@ -114,7 +113,7 @@ async def _units(
         answered: list[Proof | None] = [*found] or [None]
         for proof in answered:
             family, model = (heard.family, None) if proof is None else (proof.family, proof.model)
-            proposed = unit_name(family, model, shown_name(heard.name), names)
+            proposed = unit_name(family, model, heard.title, names)
             if given:
                 name = given[heard.address] if len(found) < 2 else f"{given[heard.address]} {proposed}"
                 if (complaint := check(name)) is not None:

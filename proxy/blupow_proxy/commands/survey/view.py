@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from blupow_proxy.commands.signal import COLOURS
 
 from .survey import Line
-from .window import HISTORY_S, level
+from .window import HISTORY_S, WINDOW_S, level
 
 _BAR_CELLS: Final = 30
+_INDENT_CELLS: Final = 2
 _FRAME_LINES: Final = 3  # the title, the blank line below it, and the one where the cursor stays
 _LINES_EACH: Final = 4
 
@@ -25,17 +27,20 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the title, and the lines of each unit."""
-        yield Text.assemble(("Survey", "bold"), ("  move the proxy, wait 15 s in each place · Ctrl-C ends", "dim"))
+        yield Text.assemble(
+            ("Survey", "bold"), (f"  move the proxy, wait {WINDOW_S:.0f} s in each place · Ctrl-C ends", "dim")
+        )
         if self._trouble is not None:
             yield Text(self._trouble, "bold red")
         elif not self._lines:
             yield Text("Listening for Renogy units ...", "dim")
         roomy = len(self._lines) * _LINES_EACH + _FRAME_LINES <= console.height
         for line in self._lines:
-            parts = _parts(line)
-            for part in parts if roomy else parts[:1]:
-                part.truncate(options.max_width, overflow="ellipsis")
-                yield part
+            first, *more = _parts(line)
+            first.truncate(options.max_width, overflow="ellipsis")
+            yield first
+            if roomy:
+                yield from (Padding(part, (0, 0, 0, _INDENT_CELLS)) for part in more)
 
 
 def _parts(line: Line) -> list[Text]:
@@ -50,9 +55,9 @@ def _parts(line: Line) -> list[Text]:
         (f" {_figure(line):>8}  ", ""),
         (line.verdict or "no signal", colour),
     )
-    more = [Text(f"  {line.figures}", "dim")] if line.figures else []
-    chart = [Text.assemble(f"  {line.chart}", (f"  {HISTORY_S} s", "dim"))] if line.chart.strip() else []
-    advice = [Text(f"  {line.advice}", "yellow" if line.trouble else "")] if line.advice else []
+    more = [Text(line.figures, "dim")] if line.figures else []
+    chart = [Text.assemble(line.chart, (f"  {HISTORY_S} s", "dim"))] if line.chart.strip() else []
+    advice = [Text(line.advice, "yellow" if line.trouble else "")] if line.advice else []
     return [first, *chart, *more, *advice]
 
 

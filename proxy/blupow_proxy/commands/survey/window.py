@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-WINDOW_S: Final = 15.0  # long enough for the ups and downs in one place, short enough to move on to the next
+WINDOW_S: Final = 10.0  # long enough for the ups and downs in one place, short enough to move on to the next
 HISTORY_S: Final = 40  # what the little chart shows, a column a second
 _MAX_HEARD: Final = 1000  # more in a window than any unit sends
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
