@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,11 +209,7 @@ def _install(host: _Host, args: argparse.Namespace, config: ProxyConfig) -> None
         changed.add(service.RECOVERY)
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
-    for target, source in copies.items():
-        if host.dry_run:
-            print(f"copy: {source} to {host.at(target)}, readable by root and the group {service.GROUP}")
-        else:
-            _write_private(host, target, source.read_bytes())
+    _configure(host, copies)
     _take_over_state(host, config.esphome.name)
     if host.is_running:
         host.command("systemctl", "daemon-reload")
@@ -254,6 +251,23 @@ def _write_private(host: _Host, path: Path, data: bytes) -> None:
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     os.chown(folder, -1, group)
     host.write(path, data, _PRIVATE, group)
+
+
+def _configure(host: _Host, copies: Mapping[Path, Path]) -> None:
+    """Give the service its configuration: copies, or what was written in /etc itself."""
+    for target, source in copies.items():
+        if host.dry_run:
+            print(f"copy: {source} to {host.at(target)}, readable by root and the group {service.GROUP}")
+        else:
+            _write_private(host, target, source.read_bytes())
+    if host.dry_run or copies:
+        return
+    group = _group(host)
+    os.chown(host.at(service.CONFIG_FOLDER), -1, group)
+    for path in (service.CONFIG, service.CONFIG_FOLDER / SECRETS_FILE):
+        if (there := host.at(path)).exists():
+            os.chown(there, -1, group)
+            there.chmod(_PRIVATE)
 
 
 def _group(host: _Host) -> int:

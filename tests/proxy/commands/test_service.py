@@ -106,6 +106,19 @@ class TestIntoAFolder:
         state = shed.at(installed.CONFIG_FOLDER).stat()
         assert (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) == (0, group, 0o750)
 
+    def test_who_can_read_what_was_written_in_etc_itself(self, shed: Shed) -> None:
+        folder = shed.at(installed.CONFIG_FOLDER)
+        folder.mkdir(mode=0o750)
+        for source, name in ((shed.file, "proxy.yaml"), (shed.file.parent / "secrets.yaml", "secrets.yaml")):
+            (folder / name).write_bytes(source.read_bytes())
+            (folder / name).chmod(0o600)
+        assert shed.install(file=shed.at(installed.CONFIG)) == 0
+        group = folder.stat().st_gid
+        assert group != 0
+        for name in ("proxy.yaml", "secrets.yaml"):
+            state = (folder / name).stat()
+            assert (state.st_gid, stat.S_IMODE(state.st_mode)) == (group, 0o640)
+
     def test_a_configuration_that_was_changed_since_is_not_lost(self, shed: Shed, capsys: Capture) -> None:
         shed.install()
         changed = shed.at(installed.CONFIG)

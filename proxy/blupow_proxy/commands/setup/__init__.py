@@ -119,7 +119,8 @@ def _next_steps(outcome: Outcome, *, installed: bool) -> list[str]:
         f'In Home Assistant, Settings > Devices & services shows "{outcome.friendly_name}" as discovered. '
         f"Add it; {then}."
     )
-    steps.append(f"Is this a good place? {program()} survey {file} shows the signal while you move it.")
+    if not installed:
+        steps.append(f"Is this a good place? {program()} survey {file} shows the signal while you move it.")
     return steps
 
 
