@@ -155,7 +155,7 @@ class SimulatedUnit:
         return append_crc(bytes((shown,)) + request.encode()[1:-2]) if writes in ("done", "ignored") else None
 
     def _read(self, member: Member, shown: int, request: ReadRequest) -> bytes:
-        member.image.update(CONTENTS[member.family](self.world))
+        member.image.update(CONTENTS[member.family](self.world) | {"device_address": member.device_address})
         data = member.image.read(request.register, request.words)
         if data is None:
             return _exception(shown, request.function, _ILLEGAL_ADDRESS)

@@ -112,7 +112,7 @@ class Survey:
 
     def is_missing_any(self, now: float) -> bool:
         """Whether a unit is silent."""
-        return any((window.silent_s(now) or SILENT_S) >= SILENT_S for window in self._windows.values())
+        return any(_is_silent(window.silent_s(now)) for window in self._windows.values())
 
     @property
     def has_heard(self) -> bool:
@@ -127,12 +127,18 @@ class Survey:
         name = self.names.get(address) or self._heard_names.get(address, "")
         summary, silent_s = window.summary(now), window.silent_s(now)
         trouble = None
-        if silent_s is None or silent_s >= SILENT_S:
-            trouble = NEVER if silent_s is None else SINCE.format(seconds=silent_s)
-            if address in self.connected:
-                trouble = CONNECTED
+        if address in self.connected and _is_silent(silent_s):
+            trouble = CONNECTED
+        elif silent_s is None:
+            trouble = NEVER
+        elif _is_silent(silent_s):
+            trouble = SINCE.format(seconds=silent_s)
         verdict = None if trouble is not None or summary is None else judge_signal(summary.mean)
         return Line(address, name, summary, verdict, trouble, window.chart(now))
+
+
+def _is_silent(silent_s: float | None) -> bool:
+    return silent_s is None or silent_s >= SILENT_S
 
 
 def link_line(test: "LinkTest") -> Line:

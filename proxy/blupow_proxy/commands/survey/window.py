@@ -48,7 +48,7 @@ class Window:
         """Return what the window says; None when nothing was heard in it."""
         if self._last is None or self._since is None:
             return None
-        values = [rssi for at, rssi in self._heard if now - at <= WINDOW_S]
+        values = [rssi for at, rssi in self._heard if now - at < WINDOW_S]
         if not values:
             return None
         at, latest = self._last
