@@ -27,6 +27,11 @@ class Screen:
         self._news = asyncio.Event()
 
     @property
+    def raw(self) -> str:
+        """All of it, as it was written."""
+        return self._shown
+
+    @property
     def text(self) -> str:
         """All of it."""
         return _ESCAPES.sub("", self._shown)
