@@ -97,30 +97,29 @@ def _finish(args: argparse.Namespace, outcome: Outcome, questions: "Questions") 
     if not args.demo:
         questions.say()
         questions.say(("Next", "bold"))
-        for number, step in enumerate(_next_steps(outcome, installed=outcome.service and code == os.EX_OK), 1):
+        for number, (step, command) in enumerate(_next_steps(outcome, installed=outcome.service and not code), 1):
             questions.say(f"  {number}. {step}")
+            if command is not None:
+                questions.say_command(f"     {command}")
     return code
 
 
-def _next_steps(outcome: Outcome, *, installed: bool) -> list[str]:
+def _next_steps(outcome: Outcome, *, installed: bool) -> list[tuple[str, str | None]]:
+    """Return what is left to do, and what to type for it."""
     file = shlex.quote(str(outcome.file))
-    steps: list[str] = []
+    steps: list[tuple[str, str | None]] = []
     if not installed:
-        steps.append(f"Try it: {program()} run {file}")
+        steps.append(("See how it does:", f"{program()} run {file}"))
         if outcome.has_systemd:
             replace = " --replace" if outcome.replace else ""
             call = program() if os.geteuid() == 0 else f"sudo {program(for_root=True)}"
-            steps.append(f"Keep it running: {call} install-service {file}{replace}")
-    elif outcome.added:
-        steps.append("The service runs, and reads the units.")
+            steps.append(("Keep it running, also after a restart:", f"{call} install-service {file}{replace}"))
     enter = "enter the key above" if outcome.key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
     then = enter if outcome.has_key else "it sets the key itself, within ten minutes of the start"
-    steps.append(
-        f'In Home Assistant, Settings > Devices & services shows "{outcome.friendly_name}" as discovered. '
-        f"Add it; {then}."
-    )
+    found = f'Settings > Devices & services shows "{outcome.friendly_name}" as discovered'
+    steps.append((f"In Home Assistant, {found}. Add it; {then}.", None))
     if not installed:
-        steps.append(f"Is this a good place? {program()} survey {file} shows the signal while you move it.")
+        steps.append(("Is this a good place? See the signal while you move it:", f"{program()} survey {file}"))
     return steps
 
 

@@ -20,7 +20,6 @@ class Outcome:
 
     file: Path
     friendly_name: str
-    added: int
     has_key: bool
     key_shown: bool
     has_systemd: bool

@@ -27,6 +27,10 @@ class Questions:
         """Print a line: texts, or texts with a style."""
         self.console.print(Text.assemble(*parts), soft_wrap=not self.console.is_terminal)
 
+    def say_command(self, text: str) -> None:
+        """Print what is to be typed: in one piece, so that it can be copied."""
+        self.console.print(Text(text, "bold"), soft_wrap=True)
+
     def done(self, text: str) -> None:
         """Print what has gone well."""
         self.say(("✓ ", "green"), text)

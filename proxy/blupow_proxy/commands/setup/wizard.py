@@ -60,7 +60,6 @@ async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> 
     return Outcome(
         file=file,
         friendly_name=config.esphome.friendly_name,
-        added=len(units),
         has_key=config.api.key is not None,
         key_shown=_show_key(config, questions),
         has_systemd=_SYSTEMD.is_dir() and not args.demo,
