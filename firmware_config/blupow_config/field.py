@@ -19,14 +19,14 @@ type Options = dict[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class Field[T]:
     """A single value: ``read`` returns it as it is used or raises Invalid; ``kind`` is what it is called."""
 
-    read: Callable[[Any], Any]
+    read: Callable[[Any], T]
     json: Json | Callable[[], Json]
     kind: str
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Any) -> T:
         """Return ``value`` as it is used; Invalid says what to write instead."""
         return self.read(value)
 
@@ -96,7 +96,7 @@ class Platforms:
 class List:
     """Several of ``item``, each of which starts with the option ``first``."""
 
-    def __init__(self, item: Block | Field | Platforms, first: str) -> None:
+    def __init__(self, item: Block | Field[Any] | Platforms, first: str) -> None:
         self.item = item
         self.first = first
         self._schema = Schema([item])
@@ -173,7 +173,7 @@ def _platform(given: Any) -> str:
     return given.strip().lower() if isinstance(given, str) else ""
 
 
-def _form(field: Field) -> Json:
+def _form(field: Field[Any]) -> Json:
     """Return what may stand where ``field`` reads."""
     json = field.json() if callable(field.json) else field.json
     hint = {"patternErrorMessage": f"Expected {field.kind}."}  # yaml-language-server's own word

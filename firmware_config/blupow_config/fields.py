@@ -94,7 +94,7 @@ def _read_boolean(value: Any) -> bool:
 _VARIABLE: Final = {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*( .*)?$"}
 
 
-def whole_number(least: int, most: int) -> Field:
+def whole_number(least: int, most: int) -> Field[int]:
     """Return a field for whole numbers in ``least..most``; 0x10 counts, and 010 is ten."""
 
     def read(value: Any) -> int:
@@ -123,7 +123,7 @@ def _read_number(value: Any) -> float:
     return float(value)
 
 
-def one_of(*choices: str, upper: bool = False) -> Field:
+def one_of(*choices: str, upper: bool = False) -> Field[str]:
     """Return a field for one of several words."""
 
     def read(value: Any) -> str:
@@ -167,7 +167,7 @@ def _read_key(value: Any) -> bytes:
     return decoded
 
 
-def period_s(least: str, most: str) -> Field:
+def period_s(least: str, most: str) -> Field[float]:
     """Return a field for times, in seconds, from ``least`` to ``most``, such as "500ms"."""
     least_s, most_s = _in_seconds(least), _in_seconds(most)
 
