@@ -65,6 +65,8 @@ OWNERS = {  # library: the packages that may import it
     "bumble": {"simulator"},
     "zeroconf": {"discovery"},
     "yamlrocks": set(),
+    "yaml": set(),
+    "jinja2": set(),
     "rich": {"client", "commands"},
 }
 TRANSPORTS = {"Protocol", "Transport", "BaseTransport", "Server", "StreamReader", "StreamWriter", "start_server"}

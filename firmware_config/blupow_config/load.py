@@ -1,6 +1,6 @@
 """A file to a configuration, or to everything that is wrong with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,19 @@ from .schema import validate
 from .tree import Tree
 
 
-def load_config(path: Path) -> ProxyConfig:
-    """Return the configuration in ``path``; ConfigErrors holds every mistake."""
-    tree = Tree(path)
+def load_config(path: Path, substitutions: Mapping[str, str] | None = None) -> ProxyConfig:
+    """Return the configuration in ``path``; ConfigErrors holds every mistake.
+
+    ``substitutions`` take the place of those in the file.
+    """
+    tree = Tree(path, substitutions)
     content, mistakes = validate(tree.content)
     errors = [
         tree.error(where, what, at_key=what.startswith(("not a valid option", "is required")))
-        for where, what in mistakes
+        for where, what in [*mistakes, *related_mistakes(tree.content)]
+        if tree.is_known(where)  # else a mistake is told already, and what follows from it is beside the point
     ]
-    errors += [tree.error(where, what) for where, what in related_mistakes(tree.content)]
-    # a secret that is missing, or a tag, has left nothing to check: what the schema says of it is beside the point
-    unresolved = {problem.path for problem in tree.problems}
-    errors = [error for error in errors if error.path not in unresolved] + tree.problems
+    errors += tree.problems
     if errors or content is None:
         raise ConfigErrors(errors)
     secret_paths = frozenset(tree.secret_paths | set(_made_of_secrets(tree.content, tree.secret_paths)))

@@ -5,54 +5,86 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import ConfigError, ConfigErrors
-from .source import parse, position
+from .files import FileError, Files
+from .problems import Problems
+from .source import Mapping, Place, Scalar, scalar_value
 
 SECRETS_FILE: Final = "secrets.yaml"
 
 
 class Secret(str):
-    """A text from the secrets file: no message may hold it, or a part of it."""
+    """A text that is a secret or is made of one: no message may hold it, or a part of it."""
 
     __slots__ = ()
 
 
 class Secrets:
-    """The secrets beside the configuration in ``path``, read when the first is asked for."""
+    """The secrets beside the files of a configuration, each file read when the first of it is asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path.parent / SECRETS_FILE
-        self.problems: tuple[ConfigError, ...] = ()
-        self._values: dict[str, Any] | None = None
+    def __init__(self, files: Files, problems: Problems) -> None:
+        self._files = files
+        self._problems = problems
+        self._values: dict[Path, dict[str, Any] | None] = {}
 
-    def get(self, name: str) -> Any:
-        """Return a secret in plain types; LookupError says why there is none."""
-        if self._values is None:
-            self._values = self._read()
-        if self.problems:
-            raise LookupError(f"the secret {name!r} can't be read: {self.path.name} has a mistake")
-        if name not in self._values:
-            raise LookupError(f"there is no secret {name!r} in {self.path.name} beside this file")
-        value = self._values[name]
-        if isinstance(value, bool) or value is None:
-            return value
-        for kind, plain in ((str, Secret), (int, int), (float, float)):
-            if isinstance(value, kind):
-                return plain(value)
-        raise LookupError(f"the secret {name!r} in {self.path.name} is not a single value: write a text or a number")
+    def get(self, name: str, base: Path) -> Any:
+        """Return a secret that ``base`` names, in plain types; LookupError says why there is none.
 
-    def _read(self) -> dict[str, Any]:
-        if not self.path.exists():
+        The first secrets file counts: the one beside ``base``, else the one beside the main file.
+        """
+        path, beside = base.parent / SECRETS_FILE, "this file"
+        if not path.exists() and base.parent != self._files.main.parent:
+            path, beside = self._files.main.parent / SECRETS_FILE, self._files.main.name
+        if path not in self._values:
+            self._values[path] = self._read(path)
+        values = self._values[path]
+        if values is None:
+            raise LookupError(f"the secret {name!r} can't be read: {self._files.relative(path)} has a mistake")
+        if name not in values:
+            raise LookupError(f"there is no secret {name!r} in {SECRETS_FILE} beside {beside}")
+        value = values[name]
+        if value is _NO_VALUE:
+            message = f"the secret {name!r} in {SECRETS_FILE} is not a single value: write a text or a number"
+            raise LookupError(message)
+        return Secret(value) if isinstance(value, str) else value
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """Return the values of a file, None with a problem told when it has a mistake."""
+        if not path.exists():
             return {}
         try:
-            root = parse(self.path, secret=True)
-            if root is not None and not isinstance(root, dict):
-                line, column = position(root) or (1, 1)
-                message = "expected one secret a line, as `name: value`"
-                raise ConfigErrors([ConfigError(str(self.path), line, column, "", message)])  # noqa: TRY301 - as parse
+            if path.parent != self._files.main.parent:
+                self._files.find(path.name, path)
+            return self._pairs(self._files.parse(path, secret=True), path)
+        except FileError as error:
+            self._problems.add(Place(str(path), 0, 0), (), str(error))
         except ConfigErrors as errors:
-            self.problems = errors.errors
+            self._problems.extend(errors.errors)
+        return None
+
+    def _pairs(self, root: Any, path: Path) -> dict[str, Any]:
+        if root is None:
             return {}
-        return {str(key): value for key, value in (root or {}).items()}
+        if not isinstance(root, Mapping) or root.tag is not None:
+            place = root.place
+            message = "expected one secret a line, as `name: value`"
+            raise ConfigErrors([ConfigError(str(path), place.line, place.column, "", message)])
+        values: dict[str, Any] = {}
+        for key, value in root.pairs:
+            if key.text in values:
+                place = key.place
+                message = f"not valid YAML: duplicate mapping key: {key.text}"
+                raise ConfigErrors([ConfigError(str(path), place.line, place.column, "", message)])
+            values[key.text] = _value(value)
+        return values
+
+
+_NO_VALUE: Final = object()
+
+
+def _value(node: Any) -> Any:
+    if not isinstance(node, Scalar) or node.tag is not None:
+        return _NO_VALUE
+    return scalar_value(node.text) if node.plain else node.text
 
 
 def secrets_exposed(path: Path) -> bool:

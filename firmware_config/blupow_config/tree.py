@@ -1,110 +1,109 @@
-"""The configuration's file as a tree in plain types that knows where each value stands, and which are secret."""
+"""A resolved configuration in plain types that knows where each value stands, and which are secret."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from .errors import ConfigError, ConfigErrors
-from .secret import Secrets
-from .source import Tag, parse, position
+from .errors import ConfigError
+from .limits import MAX_DEPTH
+from .nodes import STEP_LENGTH, Block, Items, Leaf, Node, Path_, Unresolved, dotted
+from .reader import NO_WORD
+from .resolution import Resolution
+from .source import Place
 
-MAX_DEPTH: Final = 16  # a configuration has four levels; far deeper ones would exhaust Python's stack
-STEP_LENGTH: Final = 40  # what is longer is no option of ours: its start says which
-
-type Path_ = Sequence[str | int]
+__all__ = ["STEP_LENGTH", "Path_", "Tree", "dotted"]
 
 
 class Tree:
-    """A parsed file: ``content`` in plain types, ``secret_paths`` into it, ``error`` for a mistake at a path of it."""
+    """A resolved configuration: ``content`` in plain types, ``secret_paths`` into it, ``error`` for a mistake in it.
 
-    def __init__(self, path: Path) -> None:
-        """Read ``path`` and its secrets; ConfigErrors when that is not possible at all."""
-        self.problems: list[ConfigError] = []
+    ``files`` are all that it is made of, the main one first.
+    """
+
+    def __init__(self, path: Path, substitutions: Mapping[str, str] | None = None) -> None:
+        """Read ``path`` and all that it names; ConfigErrors when that is not possible at all."""
         self.secret_paths: set[tuple[str | int, ...]] = set()
-        self._file = str(path)
-        self._root = parse(path)
-        if not isinstance(self._root, dict):
-            empty = self._root is None
-            message = "empty: start with `esphome:` and a `name:` in it" if empty else "expected options, as `esphome:`"
-            raise ConfigErrors([ConfigError(self._file, 1, 1, "", message)])
-        self._secrets = Secrets(path)
+        self._unresolved: set[tuple[str | int, ...]] = set()
+        self._incomplete: set[tuple[str | int, ...]] = set()
+        resolution = Resolution(path, substitutions or {}, os.environ)
+        self._root = resolution.root
+        self.problems = resolution.problems
+        self.files = resolution.files
         self.content = self._plain(self._root, ())
-        self.problems += self._secrets.problems
 
-    def error(self, path: Path_, message: str, *, at_key: bool = False) -> ConfigError:
+    def error(self, path: Sequence[str | int], message: str, *, at_key: bool = False) -> ConfigError:
         """Return a mistake in the value at ``path``, or in its key."""
-        line, column = self._place(path, at_key=at_key)
-        return ConfigError(self._file, line, column, dotted(path), message)
+        place = self._place(path, at_key=at_key)
+        return ConfigError(place.file, place.line, place.column, dotted(list(path)), message)
 
-    def _place(self, path: Path_, *, at_key: bool) -> tuple[int, int]:
-        """Return where the deepest part of ``path`` that has a position stands."""
-        node: Any = self._root
-        line, column = position(node) or (1, 1)
+    def is_known(self, path: Sequence[str | int]) -> bool:
+        """Return whether what is at ``path`` says anything: not if a mistake has left it out."""
+        steps = tuple(path)
+        if any(steps[: length + 1] in self._unresolved for length in range(len(steps))):
+            return False
+        there: Any = self.content
+        for step in steps:
+            if step in (there if isinstance(there, dict) else range(len(there)) if isinstance(there, list) else ()):
+                there = there[step]
+            else:  # it is not there, and would be if what holds it were known
+                return not any(steps[:length] in self._incomplete for length in range(len(steps)))
+        return True
+
+    def _place(self, path: Sequence[str | int], *, at_key: bool) -> Place:
+        """Return where the deepest part of ``path`` that there is stands."""
+        node: Node = self._root
+        place = node.place
         for depth, step in enumerate(path):
             last = depth == len(path) - 1
-            if isinstance(node, dict):
-                key = next((key for key in node if key == step), None)
-                if key is None:
-                    break
-                line, column = position(key) or (line, column)
-                node = node[key]
-                # a block starts at its first line: its key says more
-                if not (last and at_key) and not isinstance(node, dict):
-                    line, column = position(node) or (line, column)
-            elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-                node = node[step]
-                line, column = position(node) or (line, column)
+            if isinstance(node, Block) and step in node.entries:
+                key, node = node.entries[str(step)]
+                place = key.place if (last and at_key) or _says_less(node) else node.place
+            elif isinstance(node, Items) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+                place = node.place
             else:
                 break
-        return line, column
+        return place
 
-    def _plain(self, node: Any, path: tuple[str | int, ...]) -> Any:
-        """Return ``node`` without annotations, secrets in place."""
+    def _plain(self, node: Node, path: tuple[str | int, ...]) -> Any:
+        """Return ``node`` in plain types."""
         if len(path) > MAX_DEPTH:
             self.problems.append(self.error(path[:1], "nested too deeply"))
+            self._unresolved.add(path[:1])
             return None
-        if isinstance(node, dict):
+        if isinstance(node, Block):
+            if node.incomplete:
+                self._incomplete.add(path)
             return {
-                str(key): self._plain(value, (*path, str(key)))
-                for key, value in node.items()
-                if self._is_text(key, path)
+                name: self._plain(value, (*path, name))
+                for name, (key, value) in node.entries.items()
+                if self._is_word(key.place, name, path, word=key.word)
             }
-        if isinstance(node, list):
-            return [self._plain(item, (*path, number)) for number, item in enumerate(node)]
-        if isinstance(node, Tag):
-            return self._tagged(node, path)
-        for kind in (bool, str, int, float):
-            if isinstance(node, kind):
-                return kind(node)
+        if isinstance(node, Items):
+            return [self._plain(item, (*path, number)) for number, item in enumerate(node.items)]
+        if isinstance(node, Leaf):
+            if node.secret:
+                self.secret_paths.add(path)
+            return node.value
+        if not isinstance(node, Unresolved):  # it was within !literal, where nothing is resolved
+            message = "an !include, !extend or !remove does nothing in !literal"
+            self.problems.append(
+                ConfigError(node.place.file, node.place.line, node.place.column, dotted(path), message)
+            )
+        self._unresolved.add(path)
         return None
 
-    def _is_text(self, key: object, path: tuple[str | int, ...]) -> bool:
-        if isinstance(key, str):
-            return True
-        line, column = position(key) or self._place(path, at_key=False)
-        what = "a tag" if isinstance(key, Tag) else "nothing" if key is None else str(key).lower()
-        message = f"expected an option, which is a word, instead of {what}"
-        self.problems.append(ConfigError(self._file, line, column, dotted(path), message))
-        return False
-
-    def _tagged(self, node: Any, path: tuple[str | int, ...]) -> Any:
-        if node.tag != "!secret":
-            message = f"{node.tag} is not understood here: write the value itself, or `!secret` and a name"
-            self.problems.append(self.error(path, message))
-            return None
-        if not isinstance(node.value, str) or not node.value:
-            self.problems.append(self.error(path, "expected the name of a secret after !secret"))
-            return None
-        try:
-            value = self._secrets.get(str(node.value))
-        except LookupError as error:
-            self.problems.append(self.error(path, str(error.args[0])))
-            return None
-        self.secret_paths.add(path)
-        return value
+    def _is_word(self, place: Place, name: str, path: tuple[str | int, ...], *, word: bool) -> bool:
+        if not word:
+            what = "nothing" if name in ("~", "null", "Null", "NULL") else name
+            self.problems.append(ConfigError(place.file, place.line, place.column, dotted(path), NO_WORD.format(what)))
+        return word
 
 
-def dotted(path: Path_) -> str:
-    """Return a path as users read it: renogy.0.address."""
-    steps = map(str, path)
-    return ".".join(step if len(step) <= STEP_LENGTH else step[:STEP_LENGTH] + "..." for step in steps)
+def _says_less(node: Node) -> bool:
+    """Return whether a value says less than its key, as blocks do, which start at their first option, or `true`."""
+    if isinstance(node, Leaf):
+        return node.value is None or isinstance(node.value, bool) or node.value in (inf, -inf)
+    return isinstance(node, Block | Unresolved)
