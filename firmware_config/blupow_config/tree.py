@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,5 @@ class Tree:
 
 
 def _says_less(node: Node) -> bool:
-    """Return whether a value says less than its key, as blocks do, which start at their first option, or `true`."""
-    if isinstance(node, Leaf):
-        return node.value is None or isinstance(node.value, bool) or node.value in (inf, -inf)
-    return isinstance(node, Block | Unresolved)
+    """Return whether a value says less than its key, as blocks do, which start at their first option."""
+    return node.value is None if isinstance(node, Leaf) else isinstance(node, Block | Unresolved)

@@ -8,6 +8,8 @@ from typing import Any, Final
 import yamlrocks
 
 from .editor import SCHEMA_URL
+from .files import Files
+from .problems import Problems
 from .secret import Secrets
 
 KEY_SECRET: Final = "api_key"  # noqa: S105 - its name
@@ -72,7 +74,7 @@ def with_units(source: bytes, units: Sequence[NewUnit]) -> bytes:
 def stored_secret(path: Path, name: str) -> str | None:
     """Return the text of a secret beside the configuration in ``path``; None when there is none that can be read."""
     try:
-        value = Secrets(path).get(name)
+        value = Secrets(Files(path), Problems()).get(name, path)
     except LookupError:
         return None
     return str(value) if isinstance(value, str) else None
