@@ -3,6 +3,7 @@
 from .editor import SCHEMA_URL, editor_schema
 from .errors import ConfigError, ConfigErrors
 from .formula import Lambda
+from .ids import area_id, default_id
 from .load import load_config
 from .model import (
     ApiConfig,
@@ -51,7 +52,9 @@ __all__ = [
     "TimeConfig",
     "UnitConfig",
     "ZeroconfConfig",
+    "area_id",
     "config_hash",
+    "default_id",
     "editor_schema",
     "load_config",
     "new_file",

@@ -13,6 +13,11 @@ def default_id(address: str, modbus_address: int | None) -> str:
     return name if modbus_address is None else f"{name}_{modbus_address}"
 
 
+def area_id(area: str) -> str:
+    """Return the id of an area."""
+    return "_".join(area.lower().split())
+
+
 def device_number(unit_id: str) -> int:
     """Return the number of an id on the wire, its FNV-1a hash as ESPHome computes it; 0 is the proxy itself."""
     return fnv1a(unit_id)

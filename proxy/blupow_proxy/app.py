@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from blupow_config import ProxyConfig, UnitConfig
+from blupow_config import ProxyConfig, UnitConfig, area_id
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import CONNECTING_S, Adapter, Link
@@ -253,7 +253,7 @@ class Proxy:
             modbus_address=config.modbus_address,
             interval_s=config.update_interval_s,
             load_switch=config.load_switch,
-            area=_area_id(config.area),
+            area=area_id(config.area),
         )
         return Unit(
             spec,
@@ -394,12 +394,8 @@ def _node_info(config: ProxyConfig, mac: str) -> NodeInfo:
         project_name=PROJECT_NAME,
         project_version=__version__,
         suggested_area=config.esphome.area,
-        areas=tuple(Area(_area_id(name), name) for name in names),
+        areas=tuple(Area(area_id(name), name) for name in names),
     )
-
-
-def _area_id(name: str) -> str:
-    return "_".join(name.lower().split())
 
 
 def _host_model() -> str:

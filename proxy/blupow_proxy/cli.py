@@ -14,6 +14,7 @@ from blupow_proxy.commands import (
     decode,
     demo,
     doctor,
+    esp32,
     logs,
     pair,
     run,
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (setup, run, demo, scan, survey, watch, logs, config, pair, service, doctor, decode, version):
+    for command in (setup, run, demo, scan, survey, watch, logs, config, esp32, pair, service, doctor, decode, version):
         command.add_parser(subparsers)
     return parser
 

@@ -1,11 +1,12 @@
 """What Renogy's registers mean: register maps as data, decoding, identification; no I/O."""
 
-from .decode import decode_block, decode_history, is_plausible
+from .decode import CURRENT_PER_CAPACITY, decode_block, decode_history, is_plausible
 from .describe import Description, describe, descriptions
-from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model
+from .identify import PROBES, Candidate, Probe, identify_advertisement, identify_model, model_globs
 from .product import product_name
 from .push import PushParser, decode_push
 from .registers import (
+    ODD_MODELS,
     Block,
     Family,
     PushField,
@@ -18,11 +19,15 @@ from .registers import (
     lifetime_keys,
     register_map,
 )
-from .shown import Kind
-from .states import PROBLEM_KEY, State, problem_state, to_states
+from .shown import Kind, ShownRow, shown_rows
+from .states import CHARGE_KEY, POWERS, PROBLEM_KEY, State, problem_state, to_states
 from .values import EnumValue, Flags, Readings, Value, to_json
 
 __all__ = [
+    "CHARGE_KEY",
+    "CURRENT_PER_CAPACITY",
+    "ODD_MODELS",
+    "POWERS",
     "PROBES",
     "PROBLEM_KEY",
     "Block",
@@ -39,6 +44,7 @@ __all__ = [
     "Register",
     "RegisterMap",
     "Schedule",
+    "ShownRow",
     "State",
     "Value",
     "Variant",
@@ -53,9 +59,11 @@ __all__ = [
     "identify_model",
     "is_plausible",
     "lifetime_keys",
+    "model_globs",
     "problem_state",
     "product_name",
     "register_map",
+    "shown_rows",
     "to_json",
     "to_states",
 ]

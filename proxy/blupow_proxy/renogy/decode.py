@@ -14,7 +14,7 @@ _PAIR_STATES: Final = {1: "low", 2: "high", 3: "other"}
 _ALL_ONES: Final = b"\xff\xff"
 _ZERO: Final = b"\0\0"  # of alarms, say, a whole block may be zero; of readings none is, which "plausible" tells
 _LONG_BYTES: Final = 12  # six registers that are equal, and not zero, are no readings
-_CURRENT_PER_CAPACITY: Final = 2  # a pack never carries more than 2 C; beyond, the scale was wrong
+CURRENT_PER_CAPACITY: Final = 2  # a pack never carries more than 2 C; beyond, the scale was wrong
 
 
 def decode_block(
@@ -50,7 +50,7 @@ def _decode(
         if len(raw) == 2 * row.words:
             readings[row.key] = _value(row, raw, readings, variant, model)
     current, capacity = readings.get("battery_current"), readings.get("capacity")
-    if isinstance(current, float) and isinstance(capacity, float) and abs(current) > _CURRENT_PER_CAPACITY * capacity:
+    if isinstance(current, float) and isinstance(capacity, float) and abs(current) > CURRENT_PER_CAPACITY * capacity:
         readings["battery_current"] = None
     return readings
 

@@ -75,6 +75,15 @@ def identify_advertisement(name: str | None, service_uuids: Iterable[str]) -> Ca
     return None
 
 
+def model_globs() -> tuple[tuple[str, Family], ...]:
+    """Return what ``identify_model`` knows, the first that matches counts: globs, in which # is a digit."""
+    return tuple(
+        (prefix.replace(r"\d", "#") + "*", family)
+        for pattern, family in _MODELS
+        for prefix in pattern.pattern.split("|")
+    )
+
+
 def identify_model(model: str) -> Family | None:
     """Return the family that a model string proves; None for a string that is not known."""
     for pattern, family in _MODELS:

@@ -4,11 +4,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-_SHORT_READS: Final = "RIV4835"  # answers longer reads with garbage, or not at all
 _SHORT_WORDS: Final = 10
 
 
@@ -38,6 +38,10 @@ class Schedule(StrEnum):
     POLL = "poll"
     SLOW = "slow"
     ON_DEMAND = "on_demand"
+
+
+# Models, as globs, that answer other blocks than the rest of their family: see ``blocks_for``
+ODD_MODELS: Final[Mapping[Family, str]] = {Family.INVERTER: "RIV4835*", Family.DCC: "*-G6"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +187,11 @@ def register_map(family: Family) -> RegisterMap:
 def blocks_for(family: Family, model: str | None = None) -> tuple[Block, ...]:
     """Return the blocks that a device of this model answers."""
     blocks = register_map(family).blocks
-    if family is Family.INVERTER and model is not None and model.startswith(_SHORT_READS):
+    if model is None or family not in ODD_MODELS or not fnmatchcase(model, ODD_MODELS[family]):
+        return blocks
+    if family is Family.INVERTER:  # longer reads are answered with garbage, or not at all
         return tuple(block for block in blocks if block.words <= _SHORT_WORDS)
-    if family is Family.DCC and model is not None and model.endswith("-G6"):
-        # G6 chargers never answer a read at 0x0120; 34 words from 0x0100 hold its charging state as well
-        return tuple(
-            replace(block, words=34) if block.name == "live" else block for block in blocks if block.name != "status"
-        )
-    return blocks
+    # G6 chargers never answer a read at 0x0120; 34 words from 0x0100 hold its charging state as well
+    return tuple(
+        replace(block, words=34) if block.name == "live" else block for block in blocks if block.name != "status"
+    )
