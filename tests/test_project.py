@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import statistics
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,11 @@ def test_imports(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(CONFIG.rglob("*.py")), ids=lambda path: path.name)
 def test_the_configuration_knows_the_register_maps_alone(path: Path) -> None:
     assert all(name.startswith("blupow_proxy.renogy") for name in imports(path) if name.startswith("blupow_proxy"))
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG / "esp32").rglob("*.py")), ids=lambda path: path.name)
+def test_firmware_components_need_only_esphome(path: Path) -> None:
+    assert {name.split(".")[0] for name in imports(path)} <= {"esphome", "esp32", *sys.stdlib_module_names}
 
 
 def test_only_the_server_touches_transports() -> None:

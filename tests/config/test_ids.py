@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from blupow_config import ConfigErrors, load_config
-from blupow_config.ids import device_number
-from blupow_proxy.app import _area_id
+from blupow_config.ids import area_id, device_number
 from blupow_proxy.native_api.identity import fnv1a_32
 
 ONE, TWO = "address: C4:D3:6A:00:00:01, name: One", "address: C4:D3:6A:00:00:02, name: Two"
@@ -57,7 +56,7 @@ def test_each_unit_has_an_id_and_a_number_of_its_own(
 
 def test_areas_that_clients_take_for_one(tmp_path: Path) -> None:
     assert check(tmp_path, f"{ONE}, area: Back yard", f"{TWO}, area: Back yard") == []
-    assert _area_id("Back yard") == _area_id("back  Yard")
+    assert area_id("Back yard") == area_id("back  Yard")
     found = check(tmp_path, f"{ONE}, area: Back yard", f"{TWO}, area: back  Yard")
     assert found == ["4: renogy.1.area: is the area of renogy.0 in another spelling: write both alike"]
     found = check(tmp_path, f"{ONE}, area: back  Yard", area="Back yard")

@@ -263,7 +263,7 @@ _LINK_ENTITIES: Final[Mapping[Kind, list[Entry]]] = {
         {
             "link": "last_reading",
             "name": "Last reading",
-            "time_id": "clock",
+            "time_id": "blupow_clock",
             "device_class": "timestamp",
             "entity_category": "diagnostic",
         },

@@ -52,7 +52,7 @@ def add_parser(subparsers: _Subparsers) -> None:
     new.add_argument("--variant", choices=list(Variant), type=Variant, help="the kind of battery")
     new.add_argument("--name", type=_value(fields.label), help="what the unit is called in Home Assistant")
     new.add_argument("--id", type=_value(fields.identifier), help="its id; the Pi's keeps the history")
-    new.add_argument("--area", type=_value(fields.label), default="", help="where the unit is")
+    new.add_argument("--area", type=_value(fields.label), help="where the unit is")
     new.add_argument("--modbus-address", type=_value(fields.modbus_address), help="if others share its bus")
     new.add_argument("--update-interval", type=_value(fields.interval_s), default=2.0, help="such as 2s")
     new.add_argument("--cells", type=int, choices=range(1, 17), default=CELLS, metavar="N", help="of a battery")
@@ -106,7 +106,7 @@ def _from_arguments(args: argparse.Namespace) -> ProxyConfig:
         variant=args.variant,
         modbus_address=args.modbus_address,
         update_interval_s=args.update_interval,
-        area=args.area,
+        area=args.area or "",
     )
     return ProxyConfig(esphome=esphome, renogy=(unit,))
 

@@ -10,7 +10,7 @@ from esphome.components import uart
 from esphome.const import CONF_ID, CONF_TIMEOUT, CONF_TYPE, CONF_UPDATE_INTERVAL
 from esphome.core import CORE, EsphomeError
 
-from .tables import NAMINGS, UnknownRow, cpp_map, row_place
+from .tables import NAMINGS, UnknownRowError, cpp_map, row_place
 
 DEPENDENCIES = ["uart"]
 MULTI_CONF = True
@@ -72,7 +72,7 @@ _BLOCK = cv.Schema(
 def _rows_are_known(config: dict[str, Any]) -> dict[str, Any]:
     try:
         cpp_map("map", config)
-    except UnknownRow as error:
+    except UnknownRowError as error:
         raise cv.Invalid(str(error)) from error
     return config
 
@@ -107,7 +107,8 @@ async def to_code(config: dict[str, Any]) -> None:
     times = {key: config[key].total_milliseconds for key in (CONF_UPDATE_INTERVAL, "gap", CONF_TIMEOUT)}
     cg.add_global(cg.RawStatement(cpp_map(name, {**config, **times})))
     var = cg.new_Pvariable(config[CONF_ID], cg.RawExpression(f"{name}::MAP"))
-    await cg.register_component(var, config)
+    # no PollingComponent: the interval is the map's
+    await cg.register_component(var, {key: config[key] for key in config if key != CONF_UPDATE_INTERVAL})
     await uart.register_uart_device(var, config)
     await automation.build_callback_automations(
         var, config, (automation.CallbackAutomation("on_lost", "add_on_lost_callback"),)
@@ -159,7 +160,7 @@ def _source(config: Mapping[str, Any]) -> cg.StructInitializer:
                 row, other = (row_place(rows, name) for name in config[key])
                 kind = getattr(SourceKind, key.upper())
                 return cg.StructInitializer(Source, ("kind", kind), ("row", row), ("other", other))
-    except UnknownRow as error:
+    except UnknownRowError as error:
         raise EsphomeError(f"{config.get('name')}: {error}") from error
     return cg.StructInitializer(Source, ("kind", SourceKind.PROBLEM))
 

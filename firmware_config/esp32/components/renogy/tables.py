@@ -8,16 +8,16 @@ NAMINGS = ("enum", "bits", "pairs")
 _NAMING_NAMES = {"enum": "CODES", "bits": "BITS", "pairs": "PAIRS"}
 
 
-class UnknownRow(ValueError):
+class UnknownRowError(ValueError):
     """A row that no register map has."""
 
 
 def row_place(rows: Sequence[Mapping[str, Any]], key: str) -> int:
-    """Return the place of a row; UnknownRow."""
+    """Return the place of a row; UnknownRowError."""
     for place, row in enumerate(rows):
         if row["key"] == key:
             return place
-    raise UnknownRow(f"no register has the key {key!r}")
+    raise UnknownRowError(f"no register has the key {key!r}")
 
 
 def decimals(scale: float | None) -> int:
@@ -128,7 +128,7 @@ class _Tables:
 
     def models(self, entry: Mapping[str, Any], column: str) -> str | None:
         """Define a list of globs."""
-        return self.add("char *const", column, map(_text, entry.get(column, ())))
+        return self.add("const char *const", column, map(_text, entry.get(column, ())))
 
 
 def _init(fields: Mapping[str, Any]) -> str:
