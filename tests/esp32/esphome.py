@@ -60,11 +60,13 @@ def build_parity() -> Path:
 
 
 def _main() -> str:
+    refreshes = ", ".join(f"renogy.refresh: {family}_unit" for family in FAMILIES)
+    actions = f"{{action: refresh, then: [{refreshes}, api.respond: ]}}"
     lines = [
         "esphome: {name: parity, friendly_name: Parity}",
         'host: {mac_address: "02:00:00:00:00:07"}',
         "logger: {level: DEBUG}",
-        f"api: {{port: {PORT}, reboot_timeout: 0s}}",
+        f"api: {{port: {PORT}, reboot_timeout: 0s, actions: [{actions}]}}",
         "time: [{platform: homeassistant, id: blupow_clock}]",
         "external_components: [{source: components}]",
         "tcp_uart:",

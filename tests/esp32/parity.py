@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from aioesphomeapi import APIClient, EntityInfo, EntityState
+from aioesphomeapi import APIClient, EntityInfo, EntityState, UserService
 from driver import FAMILIES, VARIANTS
 from esphome import FIRST_UNIT_PORT, PORT
 
@@ -87,12 +87,14 @@ class Side:
 
     def __init__(self, client: APIClient) -> None:
         self.client = client
+        self.refresh: UserService
         self.entities: dict[EntityKey, EntityInfo] = {}
         self.states: dict[EntityKey, EntityState] = {}
 
     async def listen(self) -> None:
         """List the entities and follow their states."""
-        entities, _ = await self.client.list_entities_services()
+        entities, actions = await self.client.list_entities_services()
+        (self.refresh,) = [action for action in actions if action.name == "refresh"]
         self.entities = {key_of(entity, type(entity).__name__.removesuffix("Info")): entity for entity in entities}
         self.client.subscribe_states(self._received)
 

@@ -161,3 +161,14 @@ async def test_goes_wrong_otherwise(both: Both) -> None:
     await both.until_missing(Family.BATTERY, "Battery voltage", "Cell voltage 1")
     assert both.missing(Family.INVERTER) == before[Family.INVERTER]
     await both.recovers(before, held)
+
+
+async def test_reads_everything_anew_when_asked_to(both: Both) -> None:
+    """What is read every five minutes as well; it stays changed, since a minute has to pass between two times."""
+    both.room.units[Family.CONTROLLER].faults.overrides |= {57348: 1, 57355: 0x7777}
+    for side in (both.esp, both.python):
+        answer = await side.client.execute_service(side.refresh, {}, return_response=True)
+        assert answer is not None
+        assert answer.success
+    await both.until_missing(Family.CONTROLLER, "Over-discharge recovery voltage")
+    assert "open" in {both.esp.value(key) for key, entity in both.readings.items() if entity.name == "Battery type"}

@@ -28,7 +28,6 @@ from blupow_proxy.renogy import (
 )
 
 CELLS: Final = 4  # of a 12 V battery
-_CELL_ARRAYS: Final = ("cell_voltage_n", "temperature_n")  # the others are seldom there: see ``show``
 _SYSTEM_VOLTAGE: Final = "system_voltage"
 _COPIED: Final = ("shift", "mask", "millivolts_from", "missing", "range")
 
@@ -49,13 +48,17 @@ class EspUnit:
     area_id: str = ""
     cells: int = CELLS
     keys: Collection[str] | None = None
-    show: frozenset[str] = field(default_factory=frozenset)
     hide: frozenset[str] = field(default_factory=frozenset)
 
     def states(self) -> tuple[Description, ...]:
         """Return the states to list."""
         keys = set(_likely_keys(self) if self.keys is None else self.keys)
-        return describe(self.family, (keys | {PROBLEM_KEY} | self.show) - self.hide)
+        return describe(self.family, ((keys | {PROBLEM_KEY}) - self.hide) & readable_keys(self.family))
+
+
+def readable_keys(family: Family) -> frozenset[str]:
+    """Return the keys of all states that can be listed."""
+    return frozenset(_sources(family, _rows(family)))
 
 
 def register_package(unit: EspUnit) -> str:
@@ -201,10 +204,7 @@ def _sources(family: Family, rows: list[ShownRow]) -> dict[str, Entry]:
 def _likely_keys(unit: EspUnit) -> Iterator[str]:
     rows = _rows(unit.family)
     for shown in rows:
-        if not shown.is_array:
-            yield shown.row.key
-        elif shown.row.key in _CELL_ARRAYS:
-            yield from shown.keys[: unit.cells]
+        yield from shown.keys[: unit.cells]
     yield from (key for key in _sources(unit.family, []) if key != PROBLEM_KEY)
 
 

@@ -110,6 +110,9 @@ class EspProject:
             lines += ["  areas:", *(f"    - {flow({'id': key, 'name': name})}" for key, name in self.areas.items())]
         if self.units:
             lines += ["external_components:", "  - source: components"]
+        if self.units:
+            refresh = [f"        - renogy.refresh: {unit.id}_unit" for unit in self.units]
+            lines += ["api:", "  actions:", "    - action: refresh", "      then:", *refresh, "        - api.respond:"]
         return "\n".join([*lines, "packages:", "  board: !include board.yaml", *packages]) + "\n"
 
 

@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from probatio import Invalid
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, area_id, default_id, fields, load_config
-from blupow_config.esp32 import BOARDS, CELLS, EspProject, EspUnit, ProjectError, write_project
+from blupow_config.esp32 import BOARDS, CELLS, EspProject, EspUnit, ProjectError, readable_keys, write_project
 from blupow_proxy import __version__
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host.service import state_folder
@@ -56,7 +57,6 @@ def add_parser(subparsers: _Subparsers) -> None:
     new.add_argument("--modbus-address", type=_value(fields.modbus_address), help="if others share its bus")
     new.add_argument("--update-interval", type=_value(fields.interval_s), default=2.0, help="such as 2s")
     new.add_argument("--cells", type=int, choices=range(1, 17), default=CELLS, metavar="N", help="of a battery")
-    new.add_argument("--show", action="append", default=[], metavar="KEY", help="list this reading as well")
     new.add_argument("--hide", action="append", default=[], metavar="KEY", help="do not list this reading")
     new.add_argument("--node", type=_value(fields.node_name), help="the board's name on the network")
     new.add_argument("--overwrite", action="store_true", help="replace files that differ; secrets stay")
@@ -64,7 +64,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the project; 64 for what does not fit together, 73 when files are in the way."""
+    """Write the project; 64 for what does not fit together, 73 when it can not be written."""
     try:
         config, profiles = _from_pi(args.source) if args.source else (_from_arguments(args), {})
         project = _project(args, config, profiles)
@@ -149,6 +149,11 @@ def _units(args: argparse.Namespace, config: ProxyConfig, profiles: dict[str, Pr
                 f"{unit.name}: say which battery it is, or its current would be wrong: --variant pro if `scan` shows "
                 "it as RNGRBP... or RNGC..., rngpro as RNGPRO..., legacy as anything else"
             )
+        for key in args.hide:
+            if len(config.renogy) == 1 and key not in readable_keys(family):
+                close = get_close_matches(key, readable_keys(family), 3)
+                hint = f", did you mean {' or '.join(close)}?" if close else ""
+                raise ProjectError(f"{unit.name}: a {family} has no reading {key!r}{hint}")
         keys = None if profile is None or not profile.keys else profile.keys
         yield EspUnit(
             id=unit.id,
@@ -161,6 +166,5 @@ def _units(args: argparse.Namespace, config: ProxyConfig, profiles: dict[str, Pr
             area_id=area_id(unit.area),
             cells=args.cells,
             keys=keys,
-            show=frozenset(args.show),
             hide=frozenset(args.hide),
         )

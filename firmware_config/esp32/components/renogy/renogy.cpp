@@ -4,12 +4,19 @@
 #include "esphome/core/hal.h"
 #include "esphome/core/log.h"
 
+#include <cstdlib>
+
 namespace esphome::renogy {
 
 static const char *const TAG = "renogy";
 static constexpr Millis RELEASE = 1'800'000;  // the phone app has had its time; a forgotten release must not last
+static constexpr Millis REFRESH_EVERY = 60'000;  // one takes an inverter 4 s, in which live values are not read
+static constexpr Millis FIND = 20'000;  // a unit advertises at least once a second
 static constexpr Millis FIRST_RETRY = 5000;
 static constexpr Millis LAST_RETRY = 60'000;
+static const char *const ENDED = "the device ended the connection";
+static const char *const NOT_HEARD =
+    "not heard: out of range, switched off, or held by another central such as the phone app";
 #if defined(USE_TEXT_SENSOR) && defined(USE_TIME)
 static constexpr time_t LAST_READING_STEP_S = 60;  // every change is a row in Home Assistant's database
 #endif
@@ -51,6 +58,7 @@ static void show(text_sensor::TextSensor *entity, const std::optional<std::strin
 #endif
 
 void Renogy::setup() {
+  this->connect_by_ = static_cast<Millis>(millis_64()) + FIND;
 #ifdef USE_SWITCH
   if (this->release_ != nullptr)
     this->release_->publish_state(false);
@@ -87,11 +95,16 @@ void Renogy::keep_link_(Millis now) {
   const bool is_up = this->parent_->is_connected();
   if (is_up != this->is_up_) {
     this->is_up_ = is_up;
+    this->connect_by_ = is_up ? NEVER : now + FIND;
     if (is_up) {
       this->session_.begin(now);
     } else {
-      this->session_.end("not connected: is it on, in reach, and no phone app connected to it?");
+      this->session_.end(ENDED);
     }
+  }
+  if (now >= this->connect_by_) {
+    this->connect_by_ = NEVER;
+    this->session_.end(NOT_HEARD);
   }
   const bool failed = this->session_.failed();
   if (failed && !this->was_failed_) {
@@ -119,17 +132,28 @@ void Renogy::exchange_(Millis now) {
 }
 
 void Renogy::release(bool released) {
-  this->released_until_ = released ? static_cast<Millis>(millis_64()) + RELEASE : 0;
-  this->is_up_ = false;
-  if (released)
+  if (released) {
     this->session_.end("released: the phone app may connect now");
+    this->released_until_ = static_cast<Millis>(millis_64()) + RELEASE;
+  } else if (this->released_until_ != 0) {
+    this->released_until_ = 0;
+    this->is_up_ = false;  // what is connected begins anew
+    this->connect_by_ = static_cast<Millis>(millis_64()) + FIND;
+    this->session_.end("taken back");
+  }
 #ifdef USE_SWITCH
   if (this->release_ != nullptr)
     this->release_->publish_state(released);
 #endif
 }
 
-void Renogy::refresh() { this->session_.refresh(millis_64()); }
+void Renogy::refresh() {
+  const Millis now = millis_64();
+  if (now < this->refresh_from_)
+    return;
+  this->refresh_from_ = now + REFRESH_EVERY;
+  this->session_.refresh(now);
+}
 
 void Renogy::publish_readings_() {
 #ifdef USE_SENSOR

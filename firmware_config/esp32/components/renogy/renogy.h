@@ -39,6 +39,7 @@ class Renogy : public Component, public uart::UARTDevice {
 
   /// Leave the link to the phone app, for half an hour at most, or take it back.
   void release(bool released);
+  /// Read everything again; not more often than each minute.
   void refresh();
   template<typename F> void add_on_lost_callback(F &&callback) { this->on_lost_.add(std::forward<F>(callback)); }
 
@@ -81,6 +82,8 @@ class Renogy : public Component, public uart::UARTDevice {
   bool was_failed_{false};
   Millis retry_at_{0};
   Millis released_until_{0};
+  Millis connect_by_{NEVER};
+  Millis refresh_from_{0};
   LazyCallbackManager<void()> on_lost_;
 
 #ifdef USE_SENSOR
