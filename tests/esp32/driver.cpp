@@ -10,6 +10,8 @@
 
 using namespace esphome::renogy;
 
+static constexpr Millis STEP = 10;
+
 static std::vector<uint8_t> bytes_of(const std::string &hex) {
   std::vector<uint8_t> bytes;
   for (size_t place = 0; place + 1 < hex.size(); place += 2)
@@ -72,11 +74,8 @@ class Driver {
       this->session_.begin(now);
     } else if (command == "end") {
       this->session_.end("ended");
-    } else if (command == "step") {
-      Millis now;
-      in >> now;
-      const auto request = this->session_.step(now);
-      printf("%s\n", request ? hex_of(request->encode()).c_str() : this->session_.failed() ? "failed" : "-");
+    } else if (command == "run") {
+      this->run_(in);
     } else if (command == "receive") {
       Millis now;
       std::string hex;
@@ -89,6 +88,21 @@ class Driver {
   }
 
  private:
+  /// Let time pass until a request is to be sent, the session has failed, or it is `until`.
+  void run_(std::istream &in) {
+    Millis now, until;
+    in >> now >> until;
+    std::string sent = "-";
+    for (; now < until; now += STEP) {
+      const auto request = this->session_.step(now);
+      if (request || this->session_.failed()) {
+        sent = request ? hex_of(request->encode()) : "failed";
+        break;
+      }
+    }
+    printf("%" PRId64 " %s\n", now, sent.c_str());
+  }
+
   void parse_(std::istream &in) {
     int address, first, words;
     in >> address >> first >> words;

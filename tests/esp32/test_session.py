@@ -37,7 +37,9 @@ class Link:
             for at, data in [item for item in self._coming if item[0] <= self.now]:
                 self._coming.remove((at, data))
                 self.driver.tell("receive", self.now, data.hex())
-            asked = self.driver.ask("step", self.now)
+            pause = min([until, *(at for at, _ in self._coming)])
+            now, asked = self.driver.ask("run", self.now, pause).split()
+            self.now = int(now)
             if asked == "failed":
                 return True
             if asked != "-":
@@ -47,7 +49,7 @@ class Link:
                 self.sent.append((self.now, request))
                 if (reply := self.answer(frame)) is not None:
                     self._coming.append((self.now + self.delay_ms(frame), reply))
-            self.now += STEP_MS
+                self.now += STEP_MS
         return False
 
     def status(self) -> tuple[bool, int, str]:

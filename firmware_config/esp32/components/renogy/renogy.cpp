@@ -12,8 +12,8 @@ static const char *const TAG = "renogy";
 static constexpr Millis RELEASE = 1'800'000;  // the phone app has had its time; a forgotten release must not last
 static constexpr Millis REFRESH_EVERY = 60'000;  // one takes an inverter 4 s, in which live values are not read
 static constexpr Millis FIND = 20'000;  // a unit advertises at least once a second
-static constexpr Millis FIRST_RETRY = 5000;
-static constexpr Millis LAST_RETRY = 60'000;
+static constexpr Millis FIRST_RETRY = 2000;
+static constexpr uint32_t MAX_DOUBLINGS = 5;  // a minute at most
 static const char *const ENDED = "the device ended the connection";
 static const char *const NOT_HEARD =
     "not heard: out of range, switched off, or held by another central such as the phone app";
@@ -96,11 +96,8 @@ void Renogy::keep_link_(Millis now) {
   if (is_up != this->is_up_) {
     this->is_up_ = is_up;
     this->connect_by_ = is_up ? NEVER : now + FIND;
-    if (is_up) {
-      this->session_.begin(now);
-    } else {
-      this->session_.end(ENDED);
-    }
+    if (!is_up)
+      this->session_.end(this->session_.failed() ? this->unit_.status() : ENDED);
   }
   if (now >= this->connect_by_) {
     this->connect_by_ = NEVER;
@@ -109,13 +106,13 @@ void Renogy::keep_link_(Millis now) {
   const bool failed = this->session_.failed();
   if (failed && !this->was_failed_) {
     ESP_LOGW(TAG, "%s: %s", this->map_.family, this->unit_.status().c_str());
-    const Millis pause = FIRST_RETRY << std::min<uint32_t>(this->session_.failures(), 5);
-    this->retry_at_ = now + std::min(pause, LAST_RETRY);
+    const Millis pause = FIRST_RETRY << std::min<uint32_t>(this->session_.failures() - 1, MAX_DOUBLINGS);
+    this->begin_from_ = now + pause;
     this->on_lost_.call();
-  } else if (failed && now >= this->retry_at_) {
-    this->session_.begin(now);
   }
-  this->was_failed_ = this->session_.failed();
+  this->was_failed_ = failed;
+  if (is_up && !this->session_.is_active() && now >= this->begin_from_)
+    this->session_.begin(now);
 }
 
 void Renogy::exchange_(Millis now) {

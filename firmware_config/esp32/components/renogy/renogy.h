@@ -80,7 +80,7 @@ class Renogy : public Component, public uart::UARTDevice {
   Session session_;
   bool is_up_{false};
   bool was_failed_{false};
-  Millis retry_at_{0};
+  Millis begin_from_{0};
   Millis released_until_{0};
   Millis connect_by_{NEVER};
   Millis refresh_from_{0};

@@ -22,6 +22,7 @@ class Session {
   /// Read everything again.
   void refresh(Millis now) { this->start_plan_(now); }
 
+  bool is_active() const { return this->phase_ == Phase::IDENTIFYING || this->phase_ == Phase::READING; }
   /// Whether the link has failed: it is to be made anew, or `begin` called after a while.
   bool failed() const { return this->phase_ == Phase::FAILED; }
   uint32_t failures() const { return this->failures_; }  // in a row, without a reading
