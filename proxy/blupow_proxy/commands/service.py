@@ -4,6 +4,9 @@ The service has a configuration of its own in /etc, a copy of what the user has 
 0700 on Raspberry Pi OS, the service's user could read neither the file nor its secrets, and what systemd can pass on at
 the start (credentials, a mounted file) would not follow a change on reload. The program is run from where it was
 installed, so that an update stays an update: the unit shows these folders of the home to the service, and no others.
+
+The Debian package brings a unit itself. Its ``install-service`` adds the configuration and what the options ask for,
+and removes what another installation has left in /etc, which would hide it; that of any other installation refuses.
 """
 
 import argparse
@@ -15,90 +18,25 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import blupow_config
 import blupow_proxy
 from blupow_config import SECRETS_FILE, ProxyConfig, load_config
-from blupow_proxy.errors import ProxyError
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
 from blupow_proxy.storage import folder_in_home
+
+from .machine import Machine, RefusedError
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 _PUBLIC: Final = 0o644
 _PRIVATE: Final = 0o640
-_JOURNALD: Final = ("systemctl", "restart", "systemd-journald")
-
-
-class _RefusedError(ProxyError):
-    """It can not be done; ``code`` is the exit code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """The file system below ``root``, and the tools of the machine; one that is not running has no services."""
-
-    root: Path
-    dry_run: bool
-
-    @property
-    def is_running(self) -> bool:
-        return self.root == Path("/")
-
-    def at(self, path: Path) -> Path:
-        return self.root / path.relative_to("/")
-
-    def command(self, *words: str) -> None:
-        """Run a tool; _RefusedError with what it said."""
-        if self.dry_run:
-            print(f"run: {shlex.join(words)}")
-            return
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - ours
-        if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split()) or f"exit code {done.returncode}"
-            raise _RefusedError(os.EX_SOFTWARE, f"`{shlex.join(words)}` failed: {said}")
-
-    def write(self, path: Path, data: bytes, mode: int, group: int | None = None) -> bool:
-        """Have a file with this content; whether that was a change."""
-        place = self.at(path)
-        with suppress(FileNotFoundError):
-            if place.read_bytes() == data and place.stat().st_mode & 0o777 == mode:
-                return False
-        place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), mode)
-            if group is not None:
-                os.fchown(file.fileno(), -1, group)
-        Path(temporary).replace(place)
-        return True
-
-    def remove(self, path: Path) -> bool:
-        """Remove a file, and its folder if only this was in it; whether there was one."""
-        place = self.at(path)
-        if not place.exists():
-            return False
-        if self.dry_run:
-            print(f"remove: {place}")
-            return True
-        place.unlink()
-        if path in (service.BLUETOOTH, service.RECOVERY):
-            with suppress(OSError):  # other drop-ins are in it
-                place.parent.rmdir()
-        return True
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -132,12 +70,13 @@ def add_parser(subparsers: _Subparsers) -> None:
 def run_install(args: argparse.Namespace) -> int:
     """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or BlueZ, 73 another one is there."""
     config = load_config(args.file)
-    host = _Host(args.root.absolute(), args.dry_run)
+    host = Machine(args.root.absolute(), args.dry_run)
     try:
         _require_root(host, f"install-service {shlex.quote(str(args.file))}")
+        _require_one_installation(host, f"install-service {shlex.quote(str(args.file))}")
         _require_room(host, config)
         _install(host, args, config)
-    except _RefusedError as error:
+    except RefusedError as error:
         print(f"blupow-proxy install-service: {error}", file=sys.stderr)
         return error.code
     except BrokenPipeError:
@@ -150,11 +89,12 @@ def run_install(args: argparse.Namespace) -> int:
 
 def run_uninstall(args: argparse.Namespace) -> int:
     """Remove what was installed; 77 not root."""
-    host = _Host(args.root.absolute(), args.dry_run)
+    host = Machine(args.root.absolute(), args.dry_run)
     try:
         _require_root(host, "uninstall-service" + " --purge" * args.purge)
+        _require_one_installation(host, "uninstall-service" + " --purge" * args.purge)
         _uninstall(host, purge=args.purge)
-    except _RefusedError as error:
+    except RefusedError as error:
         print(f"blupow-proxy uninstall-service: {error}", file=sys.stderr)
         return error.code
     except BrokenPipeError:
@@ -165,26 +105,34 @@ def run_uninstall(args: argparse.Namespace) -> int:
     return os.EX_OK
 
 
-def _require_root(host: _Host, what: str) -> None:
+def _require_root(host: Machine, what: str) -> None:
     if os.geteuid() != 0 and not host.dry_run:
         program = Path(sys.argv[0]).absolute()
         how = shlex.quote(str(program)) if program.name == "blupow-proxy" else f"{sys.executable} -m blupow_proxy"
-        raise _RefusedError(os.EX_NOPERM, f"only root may do that: sudo {how} {what}")
+        raise RefusedError(os.EX_NOPERM, f"only root may do that: sudo {how} {what}")
     if host.is_running and not host.dry_run and not _SYSTEMD.is_dir():
-        raise _RefusedError(os.EX_UNAVAILABLE, "this machine is not run by systemd: start `blupow-proxy run` your way")
+        raise RefusedError(os.EX_UNAVAILABLE, "this machine is not run by systemd: start `blupow-proxy run` your way")
 
 
-def _require_room(host: _Host, config: ProxyConfig) -> None:
+def _require_one_installation(host: Machine, what: str) -> None:
+    """Refuse to have two programs in the place of one service."""
+    if host.at(service.PACKAGED_UNIT).exists() and not service.is_packaged():
+        raise RefusedError(
+            os.EX_UNAVAILABLE,
+            f"the service is the Debian package's here: sudo /usr/bin/{service.NAME} {what} "
+            f"(or, to go on without the package: sudo apt remove {service.NAME})",
+        )
+
+
+def _require_room(host: Machine, config: ProxyConfig) -> None:
     """Refuse what would only fail later, and less clearly."""
     if not host.is_running or host.dry_run:
         return
     try:
         grp.getgrnam("bluetooth")
     except KeyError:
-        raise _RefusedError(os.EX_UNAVAILABLE, "BlueZ is not installed: sudo apt install bluez") from None
-    if not service.knows_dynamic_users(host.at(service.NSSWITCH)):
-        raise _RefusedError(os.EX_UNAVAILABLE, service.NO_NAMES)
-    if host.at(service.UNIT).exists():
+        raise RefusedError(os.EX_UNAVAILABLE, "BlueZ is not installed: sudo apt install bluez") from None
+    if host.at(service.UNIT).exists() or (service.is_packaged() and _is_active()):
         return  # who listens is it
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -192,41 +140,64 @@ def _require_room(host: _Host, config: ProxyConfig) -> None:
             probe.bind(("", config.api.port))
         except OSError:
             message = "something listens on the proxy's port: if it is `blupow-proxy run` in a terminal, end that first"
-            raise _RefusedError(os.EX_UNAVAILABLE, message) from None
+            raise RefusedError(os.EX_UNAVAILABLE, message) from None
 
 
-def _install(host: _Host, args: argparse.Namespace, config: ProxyConfig) -> None:
+def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> None:
     copies = _copies(host, args.file, config, replace=args.replace)
-    packages = [Path(package.__file__).parent for package in (blupow_config, blupow_proxy) if package.__file__]
-    needs = service.needed_by_this_program(packages)
-    recovers = config.bluetooth.auto_recovery
-    files = service.unit_files(Path(sys.executable), needs, volatile_log=args.volatile_log, auto_recovery=recovers)
-    if host.dry_run:
-        for file in files:
-            print(f"write: {host.at(file.path)}", *(f"    {line}" for line in file.content.splitlines()), sep="\n")
-    changed = {file.path for file in files if not host.dry_run and _write_unit(host, file)}
-    if not recovers and host.remove(service.RECOVERY):
-        changed.add(service.RECOVERY)
+    changed = _write_units(host, _files(volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery))
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
     _configure(host, copies)
     _take_over_state(host, config.esphome.name)
     if host.is_running:
-        host.command("systemctl", "daemon-reload")
-        if service.JOURNAL in changed:
-            host.command(*_JOURNALD)
-    host.command("systemctl", *offline, "enable", service.NAME)
+        _reload(host, journal=service.JOURNAL in changed)
+    # also in the place of a link of another installation's
+    host.command("systemctl", *offline, "enable", "--force", service.NAME)
     if host.is_running:
         host.command("systemctl", "restart", service.NAME)
     if not host.dry_run:
         _say_installed(host, args.file)
 
 
-def _write_unit(host: _Host, file: UnitFile) -> bool:
-    return host.write(file.path, file.content.encode(), _PUBLIC)
+def _files(*, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
+    """Return what this installation has to write: all of the service, or what its package does not bring."""
+    if service.is_packaged():
+        return service.option_files(volatile_log=volatile_log, auto_recovery=auto_recovery)
+    packages = [Path(package.__file__).parent for package in (blupow_config, blupow_proxy) if package.__file__]
+    needs = service.needed_by_this_program(packages)
+    return service.unit_files(Path(sys.executable), needs, volatile_log=volatile_log, auto_recovery=auto_recovery)
 
 
-def _copies(host: _Host, file: Path, config: ProxyConfig, *, replace: bool) -> dict[Path, Path]:
+def _is_active() -> bool:
+    """Return whether the service runs."""
+    tool = shutil.which("systemctl")
+    command = (tool or "systemctl", "--quiet", "is-active", service.NAME)
+    return tool is not None and subprocess.run(command, check=False).returncode == 0  # noqa: S603 - ours
+
+
+def _reload(host: Machine, *, journal: bool) -> None:
+    """Have systemd read its files, and the journal its own where that is concerned."""
+    host.command("systemctl", "daemon-reload")
+    if journal:
+        host.command("systemctl", "restart", "systemd-journald")
+
+
+def _write_units(host: Machine, files: list[UnitFile]) -> set[Path]:
+    """Write these and remove what is left of others; returns which are not as before."""
+    changed = set()
+    for file in files:
+        if host.dry_run:
+            print(f"write: {host.at(file.path)}", *(f"    {line}" for line in file.content.splitlines()), sep="\n")
+        elif host.write(file.path, file.content.encode(), _PUBLIC):
+            changed.add(file.path)
+    for path in service.WRITTEN:
+        if path != service.JOURNAL and path not in {file.path for file in files}:
+            host.remove(path)
+    return changed
+
+
+def _copies(host: Machine, file: Path, config: ProxyConfig, *, replace: bool) -> dict[Path, Path]:
     """Return which file of /etc becomes a copy of which; the one in /etc itself is none."""
     if host.at(service.CONFIG).exists() and file.resolve() == host.at(service.CONFIG).resolve():
         return {}
@@ -236,7 +207,7 @@ def _copies(host: _Host, file: Path, config: ProxyConfig, *, replace: bool) -> d
     for target, source in copies.items():
         there = host.at(target)
         if not replace and there.exists() and there.read_bytes() != source.read_bytes():
-            raise _RefusedError(
+            raise RefusedError(
                 os.EX_CANTCREAT,
                 f"{there} is there already, and differs from {source}: keep it, by naming {service.CONFIG} instead, "
                 "or have it replaced, with --replace",
@@ -244,7 +215,7 @@ def _copies(host: _Host, file: Path, config: ProxyConfig, *, replace: bool) -> d
     return copies
 
 
-def _write_private(host: _Host, path: Path, data: bytes) -> None:
+def _write_private(host: Machine, path: Path, data: bytes) -> None:
     """Write what root and the service may read."""
     group = _group(host)
     folder = host.at(service.CONFIG_FOLDER)
@@ -253,11 +224,11 @@ def _write_private(host: _Host, path: Path, data: bytes) -> None:
     host.write(path, data, _PRIVATE, group)
 
 
-def _configure(host: _Host, copies: Mapping[Path, Path]) -> None:
+def _configure(host: Machine, copies: Mapping[Path, Path]) -> None:
     """Give the service its configuration: copies, or what was written in /etc itself."""
     for target, source in copies.items():
         if host.dry_run:
-            print(f"copy: {source} to {host.at(target)}, readable by root and the group {service.GROUP}")
+            print(f"copy: {source} to {host.at(target)}, readable by root and the group {service.USER}")
         else:
             _write_private(host, target, source.read_bytes())
     if host.dry_run or copies:
@@ -270,18 +241,18 @@ def _configure(host: _Host, copies: Mapping[Path, Path]) -> None:
             there.chmod(_PRIVATE)
 
 
-def _group(host: _Host) -> int:
+def _group(host: Machine) -> int:
     """Return the number of the service's group, as the machine that it is installed on has it."""
     for line in host.at(Path("/etc/group")).read_text().splitlines():
         name, _, number, *_ = [*line.split(":"), "", ""]
-        if name == service.GROUP:
+        if name == service.USER:
             return int(number)
-    raise _RefusedError(os.EX_SOFTWARE, f"systemd-sysusers has made no group {service.GROUP}")
+    raise RefusedError(os.EX_SOFTWARE, f"systemd-sysusers has made no group {service.USER}")
 
 
-def _take_over_state(host: _Host, name: str) -> None:
+def _take_over_state(host: Machine, name: str) -> None:
     """Let the service go on with the key, the identity and the units of a proxy that the user has run before."""
-    if not host.is_running or host.at(service.PRIVATE_STATE).exists():
+    if not host.is_running or host.at(service.STATE).exists():
         return
     user = os.environ.get("SUDO_UID", str(os.geteuid()))
     try:
@@ -292,16 +263,15 @@ def _take_over_state(host: _Host, name: str) -> None:
     if not documents:
         return
     if host.dry_run:
-        print(f"copy: the key and what was learned, from {before} to {service.PRIVATE_STATE}")
+        print(f"copy: the key and what was learned, from {before} to {service.STATE}")
         return
-    state = host.at(service.PRIVATE_STATE)
-    state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state.mkdir(mode=0o700)
+    state = host.at(service.STATE)
+    state.mkdir(mode=0o700, parents=True)  # systemd gives it, with what is in it, to the service's user
     for path in documents:
-        host.write(service.PRIVATE_STATE / path.name, path.read_bytes(), 0o600)
+        host.write(service.STATE / path.name, path.read_bytes(), 0o600)
 
 
-def _say_installed(host: _Host, file: Path) -> None:
+def _say_installed(host: Machine, file: Path) -> None:
     if host.at(service.CONFIG).resolve() != file.resolve():
         print(f"The service has a configuration of its own, a copy of {file}: {service.CONFIG}.")
     print(f"To change it:     sudo nano {service.CONFIG}, then sudo systemctl reload {service.NAME}")
@@ -309,37 +279,40 @@ def _say_installed(host: _Host, file: Path) -> None:
     print(f"What it has said: journalctl -u {service.NAME} -f")
 
 
-def _uninstall(host: _Host, *, purge: bool) -> None:
-    if host.is_running and host.at(service.UNIT).exists():
-        host.command("systemctl", "disable", "--now", service.NAME)
-    elif host.at(service.UNIT).exists():
-        host.command("systemctl", f"--root={host.root}", "disable", service.NAME)
+def _uninstall(host: Machine, *, purge: bool) -> None:
+    packaged = service.is_packaged()
+    if packaged or host.at(service.UNIT).exists():
+        offline = ("disable", "--now") if host.is_running else (f"--root={host.root}", "disable")
+        host.command("systemctl", *offline, service.NAME)
     removed = [path for path in service.WRITTEN if host.remove(path)]
     if host.is_running and removed:
-        host.command("systemctl", "daemon-reload")
-        if service.JOURNAL in removed:
-            host.command(*_JOURNALD)
+        _reload(host, journal=service.JOURNAL in removed)
     if purge:
         _purge(host)
     if host.dry_run:
         return
-    print("The service is removed." if removed else "There was no service.")
-    kept = [place for place in (service.CONFIG_FOLDER, service.PRIVATE_STATE) if host.at(place).exists()]
+    if packaged:
+        print(
+            f"The service is stopped, and does not start again. To remove the program: sudo apt remove {service.NAME}"
+        )
+    else:
+        print("The service is removed." if removed else "There was no service.")
+    kept = [place for place in (service.CONFIG_FOLDER, service.STATE) if host.at(place).exists()]
     if kept:
         print(f"Its configuration and its key stay, in {' and '.join(map(str, kept))}: --purge removes them as well.")
 
 
-def _purge(host: _Host) -> None:
-    for folder in (service.CONFIG_FOLDER, service.PRIVATE_STATE):
+def _purge(host: Machine) -> None:
+    for folder in (service.CONFIG_FOLDER, service.STATE):
         place = host.at(folder)
         if place.exists() and host.dry_run:
             print(f"remove: {place}")
         elif place.exists():
             shutil.rmtree(place)
-    link = host.at(service.STATE)
-    if link.is_symlink() and not host.dry_run:
-        link.unlink()
-    if host.is_running:
+    if host.is_running and not service.is_packaged():
         with suppress(KeyError):
-            grp.getgrnam(service.GROUP)
-            host.command("groupdel", service.GROUP)
+            pwd.getpwnam(service.USER)
+            host.command("userdel", service.USER)
+        with suppress(KeyError):  # where userdel leaves groups
+            grp.getgrnam(service.USER)
+            host.command("groupdel", service.USER)

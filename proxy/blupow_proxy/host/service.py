@@ -10,11 +10,10 @@ from typing import Final
 from blupow_proxy.storage import default_folder
 
 NAME: Final = "blupow-proxy"
-GROUP: Final = "blupow"
+USER: Final = "blupow"  # and its group
 CONFIG_FOLDER: Final = Path("/etc/blupow")
 CONFIG: Final = CONFIG_FOLDER / "proxy.yaml"
 STATE: Final = Path("/var/lib/blupow-proxy")
-PRIVATE_STATE: Final = Path("/var/lib/private/blupow-proxy")  # where systemd keeps that of a dynamic user
 
 _TEMPLATES: Final = Path(__file__).parent / "pi"
 _SYSTEM: Final = Path("/etc/systemd/system")
@@ -22,13 +21,15 @@ UNIT: Final = _SYSTEM / f"{NAME}.service"
 BLUETOOTH: Final = _SYSTEM / "bluetooth.service.d" / f"{NAME}.conf"
 RECOVERY: Final = _SYSTEM / f"{NAME}.service.d" / "auto-recovery.conf"
 JOURNAL: Final = Path("/etc/systemd/journald.conf.d") / f"{NAME}.conf"
-SYSUSERS: Final = Path("/etc/sysusers.d") / f"{GROUP}.conf"
-NSSWITCH: Final = Path("/etc/nsswitch.conf")
-NO_NAMES: Final = (
-    "D-Bus would not know the service's user, which exists while it runs, and keep it from Bluetooth: "
-    "sudo apt install libnss-systemd"
-)
+SYSUSERS: Final = Path("/etc/sysusers.d") / f"{USER}.conf"
 WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, JOURNAL, SYSUSERS)
+
+# What the Debian package brings: systemd prefers a file of /etc to one of the same name in /usr.
+PACKAGE: Final = Path("/usr/lib") / NAME
+_PACKAGED_SYSTEM: Final = Path("/usr/lib/systemd/system")
+PACKAGED_UNIT: Final = _PACKAGED_SYSTEM / UNIT.name
+_PACKAGED_BLUETOOTH: Final = _PACKAGED_SYSTEM / BLUETOOTH.parent.name / BLUETOOTH.name
+_PACKAGED_SYSUSERS: Final = Path("/usr/lib/sysusers.d") / SYSUSERS.name
 
 _PROGRAM: Final = "/usr/bin/blupow-proxy run"  # in the template, with the configuration behind it
 _HOMES: Final = "ProtectHome=tmpfs\n"
@@ -46,19 +47,39 @@ class UnitFile:
 
 def unit_files(python: Path, needs: Iterable[Path], *, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
     """Return the files of a service that runs with ``python``, which ``needs`` the files below these paths."""
-    template = (_TEMPLATES / "blupow-proxy.service").read_text()
+    template = _template("blupow-proxy.service")
     shown = "".join(f"BindReadOnlyPaths={_quoted(path, colons=True)}\n" for path in hidden(needs))
     unit = template.replace(_PROGRAM, f"{_quoted(python)} -m blupow_proxy run").replace(_HOMES, _HOMES + shown)
-    files = [
+    return [
         UnitFile(UNIT, unit),
-        UnitFile(BLUETOOTH, (_TEMPLATES / "bluetooth.conf").read_text()),
-        UnitFile(SYSUSERS, (_TEMPLATES / "sysusers.conf").read_text()),
+        UnitFile(BLUETOOTH, _template("bluetooth.conf")),
+        UnitFile(SYSUSERS, _template("sysusers.conf")),
+        *option_files(volatile_log=volatile_log, auto_recovery=auto_recovery),
     ]
+
+
+def option_files(*, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
+    """Return the files that only some want, whoever brings the unit."""
+    files = []
     if auto_recovery:
-        files.append(UnitFile(RECOVERY, (_TEMPLATES / "auto-recovery.conf").read_text()))
+        files.append(UnitFile(RECOVERY, _template("auto-recovery.conf")))
     if volatile_log:
-        files.append(UnitFile(JOURNAL, (_TEMPLATES / "journald.conf").read_text()))
+        files.append(UnitFile(JOURNAL, _template("journald.conf")))
     return files
+
+
+def packaged_files() -> list[UnitFile]:
+    """Return the files that the Debian package brings, whose program is /usr/bin/blupow-proxy."""
+    return [
+        UnitFile(PACKAGED_UNIT, _template("blupow-proxy.service")),
+        UnitFile(_PACKAGED_BLUETOOTH, _template("bluetooth.conf")),
+        UnitFile(_PACKAGED_SYSUSERS, _template("sysusers.conf")),
+    ]
+
+
+def is_packaged() -> bool:
+    """Return whether this program is that of the Debian package."""
+    return Path(sys.prefix) == PACKAGE
 
 
 def needed_by_this_program(packages: Sequence[Path]) -> list[Path]:
@@ -81,18 +102,13 @@ def hidden(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def knows_dynamic_users(nsswitch: Path = NSSWITCH) -> bool:
-    """Return whether programs find the users that systemd makes up: D-Bus turns others away."""
-    try:
-        lines = nsswitch.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return any(line.startswith("passwd:") and "systemd" in line.split() for line in lines)
-
-
 def state_folder(file: Path, name: str) -> Path:
     """Return where a proxy of this name that runs with ``file`` keeps its state; ProxyError when nowhere."""
     return STATE if file.resolve() == CONFIG else default_folder(name)
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / name).read_text()
 
 
 def _quoted(path: Path, *, colons: bool = False) -> str:

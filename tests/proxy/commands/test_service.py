@@ -163,7 +163,7 @@ def test_a_dry_run_prints_everything_but_secrets(shed: Shed, capsys: Capture) ->
     assert f"ExecStart={sys.executable} -m blupow_proxy run /etc/blupow/proxy.yaml" in out
     for path in (*installed.WRITTEN, installed.CONFIG, installed.CONFIG_FOLDER / "secrets.yaml"):
         assert str(shed.at(path)) in out
-    assert "enable blupow-proxy" in out
+    assert "enable --force blupow-proxy" in out
     assert KEY not in out
 
 
@@ -186,7 +186,7 @@ class Host:
         self.calls = folder / "calls"
         tools = folder / "bin"
         tools.mkdir()
-        for name in ("systemctl", "systemd-sysusers", "groupdel"):
+        for name in ("systemctl", "systemd-sysusers", "userdel", "groupdel"):
             (tools / name).write_text(
                 f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n'
                 f'case "$* $(echo {folder}/brok*)" in restart*blupow*/broken) echo "Job failed." >&2; exit 1;; esac\n'
@@ -194,15 +194,15 @@ class Host:
             (tools / name).chmod(0o755)
         monkeypatch.setenv("PATH", str(tools), prepend=":")
         # the running machine's own file system is not for tests
-        monkeypatch.setattr(service._Host, "is_running", True)
+        monkeypatch.setattr(service.Machine, "is_running", True)
         monkeypatch.setattr(service, "_SYSTEMD", folder)
         monkeypatch.setattr(service.os, "geteuid", lambda: 0)
         monkeypatch.setattr(service.os, "chown", lambda *_: None)
         monkeypatch.setattr(service.os, "fchown", lambda *_: None)
         monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=7))
+        monkeypatch.setattr(pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=7))
         monkeypatch.setattr(pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_dir=str(folder / "home")))
         shed.at(Path("/etc/group")).write_text("blupow:x:990:\n")
-        shed.at(installed.NSSWITCH).write_text("passwd: files systemd\n")
 
     def take_calls(self) -> list[str]:
         calls = self.calls.read_text().splitlines() if self.calls.exists() else []
@@ -221,7 +221,7 @@ def test_a_running_machine_is_told_in_order(shed: Shed, host: Host) -> None:
         "systemd-sysusers blupow.conf",
         "systemctl daemon-reload",
         "systemctl restart systemd-journald",
-        "systemctl enable blupow-proxy",
+        "systemctl enable --force blupow-proxy",
         "systemctl restart blupow-proxy",
     ]
     assert shed.install("--volatile-log") == 0
@@ -231,6 +231,7 @@ def test_a_running_machine_is_told_in_order(shed: Shed, host: Host) -> None:
         "systemctl disable --now blupow-proxy",
         "systemctl daemon-reload",
         "systemctl restart systemd-journald",
+        "userdel blupow",
         "groupdel blupow",
     ]
 
@@ -241,13 +242,13 @@ def test_the_service_goes_on_with_the_users_key(shed: Shed, host: Host, tmp_path
     (before / "key.json").write_text('{"key": "mine"}')
     (before / "link.json").symlink_to("/etc/shadow")
     assert shed.install("--dry-run") == 0
-    assert not shed.at(installed.PRIVATE_STATE).exists()
+    assert not shed.at(installed.STATE).exists()
     assert shed.install() == 0
-    state = shed.at(installed.PRIVATE_STATE)
+    state = shed.at(installed.STATE)
     assert [path.name for path in state.iterdir()] == ["key.json"]
     assert (state / "key.json").read_text() == '{"key": "mine"}'
     assert stat.S_IMODE((state / "key.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE(state.stat().st_mode) == stat.S_IMODE(state.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
     (state / "key.json").write_text('{"key": "newer"}')
     assert shed.install() == 0
     assert "newer" in (state / "key.json").read_text(), "what the service has learned since is its own"
@@ -276,13 +277,6 @@ def test_no_bluez(shed: Shed, host: Host, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(grp, "getgrnam", missing)
     assert shed.install() == 69
     assert "sudo apt install bluez" in capsys.readouterr().err
-
-
-def test_no_names_for_dynamic_users(shed: Shed, host: Host, capsys: Capture) -> None:
-    shed.at(installed.NSSWITCH).write_text("passwd: files\n")
-    assert shed.install() == 69
-    assert "sudo apt install libnss-systemd" in capsys.readouterr().err
-    assert not host.take_calls()
 
 
 def test_no_systemd(shed: Shed, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
