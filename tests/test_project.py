@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 PROXY = ROOT / "proxy"
 CONFIG = ROOT / "firmware_config"
 COMPANION = ROOT / "companion" / "custom_components" / "blupow"
-MODULES = sorted([*PROXY.rglob("*.py"), *CONFIG.rglob("*.py")])
+MODULES = sorted([*(PROXY / "blupow_proxy").rglob("*.py"), *CONFIG.rglob("*.py")])
 SANS_IO = ("modbus", "renogy", "native_api")
 IO_MODULES = {"asyncio", "socket", "selectors", "threading", "subprocess", "time", "os", "bleak", "zeroconf", "bumble"}
 
