@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from blupow_config import ConfigErrors
 from blupow_proxy import __version__
@@ -15,6 +15,7 @@ from blupow_proxy.commands import (
     demo,
     doctor,
     esp32,
+    health,
     logs,
     pair,
     run,
@@ -24,6 +25,24 @@ from blupow_proxy.commands import (
     survey,
     version,
     watch,
+)
+
+_COMMANDS: Final = (
+    setup,
+    run,
+    demo,
+    scan,
+    survey,
+    watch,
+    logs,
+    config,
+    esp32,
+    pair,
+    service,
+    doctor,
+    health,
+    decode,
+    version,
 )
 
 
@@ -42,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blupow-proxy {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (setup, run, demo, scan, survey, watch, logs, config, esp32, pair, service, doctor, decode, version):
+    for command in _COMMANDS:
         command.add_parser(subparsers)
     return parser
 

@@ -1,6 +1,7 @@
-"""What a service tells systemd (sd_notify(3)), over the socket that it names."""
+"""What a service tells systemd (sd_notify(3)) over the socket that it names; without systemd, its own watchdog."""
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Mapping
@@ -10,7 +11,11 @@ STATUS_CHARACTERS: Final = 400  # of a line that somebody reads
 
 
 class Notifier:
-    """Tells systemd how the service does; without systemd, nothing is told."""
+    """Tells systemd how the service does; without systemd, nothing is told.
+
+    Where only the watchdog's time is given, as in a container, the kernel ends the process when it is not fed: whoever
+    runs it starts it anew.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """Take the socket and the watchdog's time from ``environment``, where they stay for a process that follows."""
@@ -41,6 +46,8 @@ class Notifier:
 
     def alive(self) -> None:
         """Feed the watchdog."""
+        if self.watchdog_s is not None and not self._address:
+            signal.setitimer(signal.ITIMER_REAL, self.watchdog_s)  # whose signal, SIGALRM, nobody handles
         self._tell("WATCHDOG=1")
 
     def status(self, text: str) -> None:

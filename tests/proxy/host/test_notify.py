@@ -1,5 +1,8 @@
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +74,15 @@ def test_a_systemd_that_is_away_is_told_again(tmp_path: Path) -> None:
 )
 def test_the_watchdogs_time(environment: dict[str, str], expected: float | None) -> None:
     assert Notifier(environment).watchdog_s == expected
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_without_systemd_the_kernel_is_the_watchdog(fed: bool) -> None:
+    """A container has nothing else that ends a proxy which is stuck."""
+    program = (
+        "import time; from blupow_proxy.host import Notifier; notifier = Notifier(); notifier.alive()\n"
+        f"for _ in range(30): time.sleep(0.02); {'notifier.alive()' if fed else ''}"
+    )
+    around = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    done = subprocess.run([sys.executable, "-c", program], env=around | {"WATCHDOG_USEC": "300000"}, check=False)
+    assert done.returncode == (0 if fed else -signal.SIGALRM)
