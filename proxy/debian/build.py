@@ -72,6 +72,7 @@ FILLED_IN: Final = {
     "BLUETOOTH": service.BLUETOOTH,
     "BLUETOOTH_FOLDER": service.BLUETOOTH.parent,
     "SYSUSERS": service.SYSUSERS,
+    "SYSUSERS_FOLDER": service.SYSUSERS.parent,
     "SYSUSERS_NAME": service.SYSUSERS.name,
     "JOURNAL": service.JOURNAL,
     "JOURNAL_FOLDER": service.JOURNAL.parent,
@@ -99,9 +100,12 @@ def main() -> int:
     parser.add_argument("--arch", choices=PLATFORMS, help="whose package it is (default: this machine's)")
     parser.add_argument("--into", type=Path, default=ROOT / "dist", metavar="FOLDER", help="where it goes (dist/)")
     parser.add_argument("--version", default=version(), help=argparse.SUPPRESS)  # for the test of an update
+    parser.add_argument("--level", type=int, default=9, help=argparse.SUPPRESS)  # of compression, for tests in a hurry
     args = parser.parse_args()
     try:
-        package = build(args.arch or run("dpkg", "--print-architecture").strip(), args.into.absolute(), args.version)
+        package = build(
+            args.arch or run("dpkg", "--print-architecture").strip(), args.into.absolute(), args.version, args.level
+        )
     except RefusedError as error:
         print(f"package-deb: {error}", file=sys.stderr)
         return 1
@@ -109,7 +113,7 @@ def main() -> int:
     return 0
 
 
-def build(arch: str, into: Path, its_version: str) -> Path:
+def build(arch: str, into: Path, its_version: str, level: int) -> Path:
     """Make the package for ``arch`` in the folder ``into``."""
     if arch not in PLATFORMS:
         raise RefusedError(f"there is no package for {arch}: install with pipx")
@@ -127,7 +131,7 @@ def build(arch: str, into: Path, its_version: str) -> Path:
                 path.chmod(0o755 if path.is_dir() or path in programs else 0o644)
             os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
         # one thread: how many there are changes the bytes
-        run("dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", tree, package)
+        run("dpkg-deb", "--root-owner-group", "-Zxz", f"-z{level}", "--threads-max=1", "--build", tree, package)
     return package
 
 
@@ -167,6 +171,7 @@ def install_modules(modules: Path, arch: str, work: Path) -> None:
     run(uv, "build", "--quiet", "--wheel", "--out-dir", work)
     (wheel,) = work.glob("*.whl")
     there = ("--quiet", "--target", modules, "--python-platform", PLATFORMS[arch], "--python-version", PYTHON)
+    there = (*there, "--link-mode", "copy")  # links would be to uv's cache, which is not ours to change
     binary = ("--only-binary", ":all:", "--no-binary", SOURCE_ONLY)
     run(uv, "pip", "install", *there, *binary, "--no-deps", "--require-hashes", "--requirements", requirements)
     run(uv, "pip", "install", *there, "--no-deps", wheel)
