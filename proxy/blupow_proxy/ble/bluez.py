@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,9 @@ from bleak.backends.bluezdbus.utils import assert_reply, get_dbus_authenticator
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from .failures import bleak_call
+from blupow_proxy.errors import AdapterUnavailableError
+
+from .failures import DBUS_STRANGER, bleak_call
 
 CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
 POWER_S: Final = 25.0  # the kernel gives a controller that does not answer 10 s, and BlueZ D-Bus' usual 25
@@ -81,7 +84,10 @@ class Bluez:
         watching = asyncio.create_task(bluez._watch_the_end())
         try:
             async with bleak_call("adapter", "connecting to D-Bus", CALL_S):
-                await bus.connect()
+                try:
+                    await bus.connect()
+                except (EOFError, ConnectionResetError) as error:  # said in no other way
+                    raise AdapterUnavailableError("adapter", DBUS_STRANGER.format(uid=os.getuid())) from error
                 bus.add_message_handler(bluez._received)
                 for rule in _RULES:
                     assert_reply(await _call(bus, _DBUS, _DBUS_PATH, f"{_DBUS}.AddMatch", "s", rule))

@@ -43,6 +43,10 @@ SWITCHED_OFF: Final = "Bluetooth is turned off by a switch of the machine, or in
 BLOCKED: Final = "the Bluetooth adapter is blocked: unblock it (rfkill unblock bluetooth)"
 NO_SERVICE: Final = "the Bluetooth service does not run: start it (systemctl start bluetooth)"
 DBUS_AWAY: Final = "the system's message bus (D-Bus) does not answer: is it running?"
+DBUS_STRANGER: Final = (
+    "D-Bus turns the user with the number {uid} away: run the proxy as a user that this machine knows, or its "
+    "container's host"
+)
 _DENIED: Final = "no permission to use Bluetooth: add this user to the group bluetooth"
 _DBUS_ERRORS: Final = {
     "org.bluez.Error.NotReady": OFF,
