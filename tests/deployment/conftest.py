@@ -37,8 +37,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
         "newer": ("--arch", "amd64", "--version", NEWER),
     }
 
+    folders = {name: tmp_path_factory.mktemp(name) for name in wanted}
+
     def build(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
+        folder = folders[name]
         command = [sys.executable, debian.ROOT / "proxy/debian/build.py", *wanted[name], "--into", folder, "--level=0"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(folder)})
         (made,) = folder.glob("*.deb")

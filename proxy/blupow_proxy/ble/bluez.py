@@ -86,7 +86,7 @@ class Bluez:
             async with bleak_call("adapter", "connecting to D-Bus", CALL_S):
                 try:
                     await bus.connect()
-                except (EOFError, ConnectionResetError) as error:  # said in no other way
+                except (EOFError, ConnectionResetError, BrokenPipeError) as error:  # said in no other way
                     raise AdapterUnavailableError("adapter", DBUS_STRANGER.format(uid=os.getuid())) from error
                 bus.add_message_handler(bluez._received)
                 for rule in _RULES:
