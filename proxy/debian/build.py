@@ -16,10 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from documents import HOMEPAGE, MAINTAINER, changelog, copyright_file, manual
+from documents import HOMEPAGE, MAINTAINER, changelog, commands, copyright_file, manual
 
 from blupow_proxy import __version__
-from blupow_proxy.cli import build_parser
 from blupow_proxy.host import service
 
 HERE: Final = Path(__file__).resolve().parent
@@ -230,13 +229,12 @@ def describe(tree: Path, arch: str, its_version: str) -> None:
 
 
 def next_step() -> str:
-    """Return what a user does first, with a program that can be asked what it offers."""
-    offers = "setup" in build_parser().format_help()
-    guided = f"sudo {service.NAME} setup" if offers else f"{service.NAME} scan"
-    return (
-        f"Next: {guided}. Or write {service.CONFIG} (an example is in /usr/share/doc/{service.NAME}/examples) "
-        f"and run: sudo {service.NAME} install-service {service.CONFIG}"
+    """Return what a user does first."""
+    by_hand = (
+        f"write {service.CONFIG} (an example is in /usr/share/doc/{service.NAME}/examples, and "
+        f"{service.NAME} scan lists the addresses), then run: sudo {service.NAME} install-service {service.CONFIG}"
     )
+    return f"Next: sudo {service.NAME} setup. Or {by_hand}" if "setup" in commands() else f"Next: {by_hand}"
 
 
 def write(path: Path, content: str) -> None:

@@ -25,6 +25,16 @@ License: Apache-2.0
 _OSI: Final = "License :: OSI Approved :: "
 
 
+def commands() -> dict[str, str]:
+    """Return the commands of the program, and what each is for."""
+    (listed,) = [
+        action
+        for action in build_parser()._actions  # noqa: SLF001 - argparse has no public way
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+    ]
+    return {choice.dest: str(choice.help) for choice in listed._choices_actions}  # noqa: SLF001
+
+
 def changelog(version: str, epoch_s: int) -> str:
     """Return Debian's changelog, which points to the project's."""
     return (
@@ -36,11 +46,6 @@ def changelog(version: str, epoch_s: int) -> str:
 
 def manual(version: str, epoch_s: int) -> str:
     """Return the manual page; its commands are those that the program itself lists."""
-    (commands,) = [
-        action
-        for action in build_parser()._actions  # noqa: SLF001 - argparse has no public way
-        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
-    ]
     lines = [
         f'.TH BLUPOW\\-PROXY 1 "{formatdate(epoch_s)[5:16]}" "{service.NAME} {version}"',
         ".SH NAME",
@@ -55,8 +60,8 @@ def manual(version: str, epoch_s: int) -> str:
         r".BR \-\-help .",
         ".SH COMMANDS",
     ]
-    for choice in commands._choices_actions:  # noqa: SLF001
-        lines += [".TP", f".B {_roff(choice.dest)}", _roff(str(choice.help))]
+    for name, what in commands().items():
+        lines += [".TP", f".B {_roff(name)}", _roff(what)]
     lines += [
         ".SH FILES",
         *(".TP", f".I {service.CONFIG}", "the configuration of the service"),

@@ -155,10 +155,18 @@ def test_the_clock(tmp_path: Path, said: str | None, there: bool, verdict: Verdi
         ("LoadState=loaded\nActiveState=activating\nResult=watchdog\nNRestarts=2", WRONG, "2 times: watchdog"),
     ],
 )
-def test_the_service(said: str | None, verdict: Verdict, words: str) -> None:
-    finding = check_service(lambda *_: said)
+def test_the_service(tmp_path: Path, said: str | None, verdict: Verdict, words: str) -> None:
+    config = tmp_path / "proxy.yaml"
+    config.touch()
+    finding = check_service(lambda *_: said, config)
     assert finding.verdict is verdict
     assert words in finding.message
+
+
+def test_a_package_that_has_just_been_installed(tmp_path: Path) -> None:
+    finding = check_service(lambda *_: "LoadState=loaded\nActiveState=inactive", tmp_path / "proxy.yaml")
+    assert finding.verdict is NOTE
+    assert "install-service FILE" in finding.message
 
 
 def test_the_state(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def check_clock(synchronised: Path = SYNCHRONISED, tool: Tool = output_of) -> Fi
     return note("clock", "no time server sets it (`timedatectl`); while it is wrong, the proxy uses Home Assistant's")
 
 
-def check_service(tool: Tool = output_of) -> Finding:
+def check_service(tool: Tool = output_of, config: Path = service.CONFIG) -> Finding:
     """Tell whether the service is installed and runs, and what it said last."""
     properties = "LoadState,ActiveState,Result,StatusText,NRestarts"
     said = tool("systemctl", "show", service.NAME, f"--property={properties}")
@@ -49,6 +49,8 @@ def check_service(tool: Tool = output_of) -> Finding:
     state = dict(line.partition("=")[::2] for line in said.splitlines())
     if state.get("LoadState") == "not-found":
         return note("service", "is not installed: `sudo blupow-proxy install-service FILE` keeps the proxy running")
+    if state.get("ActiveState") == "inactive" and not config.exists():
+        return note("service", "has no configuration yet: `sudo blupow-proxy install-service FILE` starts it with one")
     return _service_finding(state)
 
 
