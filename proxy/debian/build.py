@@ -169,11 +169,12 @@ def install_modules(modules: Path, arch: str, work: Path) -> None:
     requirements.write_text(run(uv, "export", *options))
     run(uv, "build", "--quiet", "--wheel", "--out-dir", work)
     (wheel,) = work.glob("*.whl")
-    there = ("--quiet", "--target", modules, "--python-platform", PLATFORMS[arch], "--python-version", PYTHON)
-    there = (*there, "--link-mode", "copy")  # links would be to uv's cache, which is not ours to change
+    # copies, since links would be to uv's cache, which is not ours to change
+    there = ("--quiet", "--target", modules, "--link-mode", "copy")
+    meant = ("--python-platform", PLATFORMS[arch], "--python-version", PYTHON, "--no-deps")
     binary = ("--only-binary", ":all:", "--no-binary", SOURCE_ONLY)
-    run(uv, "pip", "install", *there, *binary, "--no-deps", "--require-hashes", "--requirements", requirements)
-    run(uv, "pip", "install", *there, "--no-deps", wheel)
+    run(uv, "pip", "install", *there, *meant, *binary, "--require-hashes", "--requirements", requirements)
+    run(uv, "pip", "install", *there, *meant, wheel)
 
 
 def remove(*paths: Path) -> None:

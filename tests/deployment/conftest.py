@@ -23,10 +23,11 @@ class Packages:
     again: Path
     newer: Path
     depends: str
+    lintian: subprocess.Popen[str]
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
     """As script/package-deb makes them; one of them twice, at different places."""
     if shutil.which("dpkg-deb") is None or shutil.which("readelf") is None:
         unable("needs dpkg-deb and readelf")
@@ -48,7 +49,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = dict(zip(wanted, pool.map(build, wanted), strict=True))
-    return Packages(**made, depends=debian.run("dpkg-deb", "--field", str(made["amd64"]), "Depends").strip())
+    depends = debian.run("dpkg-deb", "--field", str(made["amd64"]), "Depends").strip()
+    command = ["lintian", "--fail-on=error,warning", "--no-cfg", "--allow-root", str(made["amd64"])]
+    if shutil.which("lintian") is None:
+        command = ["/bin/false"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as lintian:  # beside the tests that wait
+        try:
+            yield Packages(**made, depends=depends, lintian=lintian)
+        finally:
+            lintian.terminate()
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_the_service_sees_its_environment_and_nothing_else(machine: Machine, lay
     assert environment in machine.service("ExecStart")
     assert owner(machine) == machine.do("id", "--user", "blupow").strip()
     assert client(machine, "set") == "shed"
-    wait_until(lambda: ON_THE_BUS in machine.service("StatusText"), 15)
+    wait_until(lambda: ON_THE_BUS in machine.service("StatusText"), 60)
     pid = machine.service("MainPID")
     inside = machine.do("nsenter", f"--target={pid}", "--mount", "find", HOME, "-maxdepth", "1")
     assert inside.split() == [HOME, f"{HOME}/.local"], "the service sees no more of the home"
@@ -86,7 +86,7 @@ def test_as_in_a_container(machine: Machine) -> None:
     def answers() -> bool:
         return "shed answers" in machine.do("sh", "-c", f"{' '.join(health)} || true")
 
-    wait_until(answers, 15)
+    wait_until(answers, 60)
     assert client(machine, "set") == "shed"
     assert client(machine) == "shed"
     assert answers()
