@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 import debian
+import pytest
 
 NEWER = "0.9.9"
 
@@ -42,7 +41,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
 
     def build(name: str) -> Path:
         folder = folders[name]
-        command = [sys.executable, debian.ROOT / "proxy/debian/build.py", *wanted[name], "--into", folder, "--level=0"]
+        command = [sys.executable, debian.ROOT / "script/debian/build.py", *wanted[name], "--into", folder, "--level=0"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(folder)})
         (made,) = folder.glob("*.deb")
         return made

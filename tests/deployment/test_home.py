@@ -1,10 +1,10 @@
 """install-service of an environment in a home that nobody else may look into, as uv and pipx make them, for real."""
 
 import pytest
+from debian import Machine, wait_until
 from test_install import CONFIG, ON_THE_BUS, client, is_active, owner
 
 from blupow_proxy.host import service
-from debian import Machine, wait_until
 
 HOME = "/home/pi"
 MODULES = "lib/python3.13/site-packages"

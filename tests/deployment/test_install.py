@@ -4,9 +4,10 @@ import re
 import sys
 from pathlib import Path
 
+from debian import HERE, Machine, wait_until
+
 from blupow_proxy.host import service
 from conftest import NEWER
-from debian import HERE, Machine, wait_until
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 CONFIG = "esphome: {name: shed}\nrenogy:\n  - {address: C4:D3:6A:00:00:01, name: Rover}\n"

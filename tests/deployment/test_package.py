@@ -8,10 +8,10 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+from debian import ROOT, run
 
 from blupow_proxy.host import service
 from conftest import Packages, unable
-from debian import ROOT, run
 
 MACHINES = {"amd64": 62, "arm64": 183}  # as ELF numbers them
 GLIBC = (2, 41)  # Debian 13's

@@ -32,7 +32,7 @@ SCRIPTS: Final = ("postinst", "prerm", "postrm")
 SOURCE_ONLY: Final = "pyric"  # pure Python, published without a wheel
 # What bumble needs for real controllers and for its own programs: the simulated radio uses none of it.
 UNUSED: Final = (
-    *("click", "libusb-package", "libusb1", "platformdirs", "prompt-toolkit"),
+    *("click", "libusb-package", "libusb1", "platformdirs"),
     *("pyserial", "pyserial-asyncio", "pyusb", "websockets"),
 )
 # Programs, what wheels and uv put beside the modules, and a list of manufacturers that nobody looks into.
