@@ -8,6 +8,7 @@ from typing import Any, Final
 import yamlrocks
 
 from .editor import SCHEMA_URL
+from .errors import ConfigErrors
 from .files import Files
 from .problems import Problems
 from .secret import Secrets
@@ -72,10 +73,13 @@ def with_units(source: bytes, units: Sequence[NewUnit]) -> bytes:
 
 
 def stored_secret(path: Path, name: str) -> str | None:
-    """Return the text of a secret beside the configuration in ``path``; None when there is none that can be read."""
+    """Return the text of a secret beside the configuration in ``path``; None without one; ConfigErrors."""
+    problems = Problems()
     try:
-        value = Secrets(Files(path), Problems()).get(name, path)
+        value = Secrets(Files(path), problems).get(name, path)
     except LookupError:
+        if problems.errors:
+            raise ConfigErrors(problems.errors) from None
         return None
     return str(value) if isinstance(value, str) else None
 

@@ -21,7 +21,6 @@ from proxy import PROGRAM, Watcher
 PORT = 7002
 NEAR = {"Rover": -58, "Battery": -72, "Smart Shunt": -88}  # dBm
 STEP_S = 60.0
-WINDOW_S = 10.0  # of a survey
 
 
 def address(name: str) -> str:
@@ -147,7 +146,10 @@ async def test_the_proxy_runs_with_what_was_written(room: Rig, monkeypatch: pyte
             assert abs(watcher.value(name, "battery_voltage") - world["battery_v"]) < 0.15, name
         await room.start("silence", sys.executable, PROGRAM, "survey", "--seconds", "8", file)
         await room.wait("silence", STEP_S)
-        assert room.log("silence").count("connected to this machine, and so silent") >= len(NEAR)
+        assert room.log("silence").count("connected to this machine already") >= len(NEAR)
+        await room.start("test", sys.executable, PROGRAM, "survey", "--link", "--seconds", "5", file)
+        await room.wait("test", STEP_S)
+        assert room.log("test").count("connected to this machine already") >= len(NEAR)
         assert watcher.lost == 0
     await room.signal("proxy", 15)
     assert await room.wait("proxy", STEP_S) == 0

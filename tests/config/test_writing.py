@@ -4,6 +4,7 @@ import pytest
 
 from blupow_config import (
     KEY_SECRET,
+    ConfigErrors,
     NewUnit,
     load_config,
     new_file,
@@ -78,3 +79,7 @@ def test_secrets_are_added_to_and_read(tmp_path: Path) -> None:
     secrets.write_text("a: [1]\nb: 5\n")
     assert stored_secret(path, "a") is None
     assert stored_secret(path, "b") is None
+    secrets.write_text("a: [hunter2\n")
+    with pytest.raises(ConfigErrors, match="not valid YAML") as found:
+        stored_secret(path, "a")
+    assert "hunter2" not in str(found.value)

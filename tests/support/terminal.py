@@ -5,7 +5,7 @@ import fcntl
 import os
 import re
 import termios
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-
 class Screen:
     """Everything that was shown, without what only moves and colours; ``send`` types."""
 
-    def __init__(self, send: object) -> None:
+    def __init__(self, send: Callable[[bytes], object]) -> None:
         self._send = send
         self._shown = ""
         self._seen = 0
@@ -43,7 +43,7 @@ class Screen:
 
     def type(self, *keys: str) -> None:
         """Press keys."""
-        self._send("".join(keys).encode())  # type: ignore[operator]
+        self._send("".join(keys).encode())
 
     async def expect(self, text: str, within_s: float = 30.0) -> None:
         """Wait until a text is shown, behind what was expected before; TimeoutError shows what there is instead."""

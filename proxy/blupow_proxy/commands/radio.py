@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from blupow_proxy.errors import BusLostError
+from blupow_proxy.errors import BusLostError, LinkLostError
 
 if TYPE_CHECKING:
     from blupow_proxy.ble import Adapter
+
+TAKEN: Final = "connected to this machine already: stop the proxy that reads it (systemctl stop blupow-proxy)"
 
 
 @asynccontextmanager
@@ -31,3 +33,9 @@ async def adapter_in_use(name: str | None, *, demo: bool) -> AsyncIterator["Adap
         watching.cancel()
         with suppress(asyncio.CancelledError, BusLostError):  # what was tried over that bus has said so
             await watching
+
+
+async def require_free(adapter: "Adapter", address: str) -> None:
+    """See that nobody on this machine reads a unit: connecting anew would take it away; LinkLostError, BleError."""
+    if address in await adapter.connected_devices():
+        raise LinkLostError(address, TAKEN)

@@ -1,5 +1,6 @@
 """``setup`` on a terminal and without one, with simulated units."""
 
+import argparse
 import asyncio
 import os
 import stat
@@ -14,11 +15,13 @@ from terminal import CTRL_C, DOWN, ENTER, Terminal, on_terminal
 from blupow_config import load_config
 from blupow_proxy.ble import AdapterFacts
 from blupow_proxy.cli import main
-from blupow_proxy.commands.setup import adapters, program
+from blupow_proxy.commands.setup import _finish, adapters, program, wizard
 from blupow_proxy.commands.setup.adapters import choose_adapter
 from blupow_proxy.commands.setup.names import node_name, unit_name
+from blupow_proxy.commands.setup.outcome import Outcome
 from blupow_proxy.commands.setup.questions import Questions
 from blupow_proxy.errors import AdapterUnavailableError
+from blupow_proxy.host import service
 from blupow_proxy.renogy import Family
 
 Capture = pytest.CaptureFixture[str]
@@ -61,6 +64,10 @@ def old(tmp_path: Path) -> Path:
 
 def written(file: Path) -> str:
     return file.read_text()
+
+
+def touch(file: Path) -> None:
+    file.touch()
 
 
 def left(folder: Path) -> set[str]:
@@ -341,3 +348,78 @@ def test_how_the_program_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program(for_root=True) == "'/opt/a b/blupow-proxy'"
     monkeypatch.setattr(sys, "argv", ["/x/__main__.py"])
     assert program().endswith(" -m blupow_proxy")
+
+
+class Answers(Questions):
+    """A person who always says the same."""
+
+    def __init__(self, *, yes: bool) -> None:
+        super().__init__(interactive=True)
+        self.asked: list[str] = []
+        self._yes = yes
+
+    async def confirm(self, question: str, *, proposed: bool) -> bool:
+        self.asked.append(question)
+        return self._yes
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Root on a machine with systemd; where the service's configuration would be."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(wizard, "_SYSTEMD", tmp_path)
+    for name in ("CONFIG", "UNIT"):
+        monkeypatch.setattr(service, name, tmp_path / name)
+    return tmp_path / "CONFIG"
+
+
+@pytest.mark.parametrize("yes", [True, False])
+async def test_the_service_is_offered(root: Path, yes: bool) -> None:
+    args = argparse.Namespace(demo=False, service=False)
+    answers = Answers(yes=yes)
+    assert await wizard._wants_service(args, root.with_name("shed.yaml"), answers) == (yes, False)
+    touch(root)
+    assert await wizard._wants_service(args, root.with_name("shed.yaml"), answers) == (yes, True)
+    touch(root.with_name("UNIT"))
+    assert await wizard._wants_service(args, root, answers) == (yes, False)
+    assert [question.split()[0] for question in answers.asked] == ["Keep", "Let", "Restart"]
+
+
+async def test_the_service_is_not_offered_where_it_can_not_be(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(yes=True)
+    assert await wizard._wants_service(argparse.Namespace(demo=True, service=True), root, answers) == (False, False)
+    assert await wizard._wants_service(argparse.Namespace(demo=False, service=True), root, answers) == (True, False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert await wizard._wants_service(argparse.Namespace(demo=False, service=False), root, answers) == (False, False)
+    assert answers.asked == []
+
+
+@pytest.mark.parametrize(("code", "asked"), [(0, True), (69, True), (0, False)])
+def test_the_service_is_installed_when_it_is_wanted(
+    code: int, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    installed: list[argparse.Namespace] = []
+
+    def run_install(args: argparse.Namespace) -> int:
+        installed.append(args)
+        return code
+
+    monkeypatch.setattr("blupow_proxy.commands.service.run_install", run_install)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["/opt/blupow-proxy"])
+    outcome = Outcome(
+        file=tmp_path / "a b.yaml",
+        friendly_name="Shed",
+        has_key=True,
+        key_shown=False,
+        has_systemd=True,
+        service=asked,
+        replace=True,
+    )
+    assert _finish(argparse.Namespace(demo=False), outcome, Questions(interactive=False)) == code
+    out = capsys.readouterr().out
+    assert [(args.file, args.replace, args.dry_run) for args in installed] == [(outcome.file, True, False)] * asked
+    command = f"sudo /opt/blupow-proxy install-service '{outcome.file}' --replace"
+    assert (command in out) is (not asked or code != 0)
+    assert '"Shed" as discovered' in out
+    assert "the key, which is in secrets.yaml" in out

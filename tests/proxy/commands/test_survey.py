@@ -9,10 +9,11 @@ from rich.console import Console
 
 from blupow_proxy.ble import Advertisement
 from blupow_proxy.cli import main
+from blupow_proxy.commands.radio import TAKEN
 from blupow_proxy.commands.signal import Verdict, bars, judge_replies, judge_signal
 from blupow_proxy.commands.survey import link_test
 from blupow_proxy.commands.survey.link_test import LinkTest
-from blupow_proxy.commands.survey.survey import CONNECTED, NEVER, Line, Survey, link_line
+from blupow_proxy.commands.survey.survey import MAX_UNITS, NEVER, Line, Survey, link_line
 from blupow_proxy.commands.survey.view import View
 from blupow_proxy.commands.survey.window import HISTORY_S, WINDOW_S, Window
 
@@ -95,7 +96,7 @@ def test_a_unit_that_comes_and_goes() -> None:
     assert survey.is_missing_any(18.0)
     survey.connected = {ROVER: "BT-TH-6A000001"}
     (line,) = survey.lines(40.0)
-    assert line.trouble == CONNECTED
+    assert line.trouble == TAKEN
     assert line.to_json()["mean_dbm"] is None
     heard(survey, -90, 41.0)
     (line,) = survey.lines(41.0)
@@ -104,14 +105,15 @@ def test_a_unit_that_comes_and_goes() -> None:
 
 def test_all_units_nearby() -> None:
     survey = Survey({})
-    assert not survey.has_heard
     heard(survey, -60, 1.0, name="Phone")
     assert survey.lines(1.0) == []
     survey.heard(Advertisement(ROVER, None, -60, ("0000ffd0-0000-1000-8000-00805f9b34fb",)), 1.0)
     assert survey.lines(1.0)[0].text.startswith(f"{ROVER}: excellent")
     heard(survey, -60, 2.0, name="BT-TH-\x1b[2J")
     assert [line.name for line in survey.lines(2.0)] == ["BT-TH- [2J"]
-    assert survey.has_heard
+    for number in range(100):
+        heard(survey, -60, 2.0, address=f"AA:BB:CC:DD:EE:{number:02X}")
+    assert len(survey.lines(2.0)) == MAX_UNITS
 
 
 def shown(lines: list[Line], *, trouble: str | None = None, height: int = 40, width: int = 80) -> list[str]:

@@ -94,7 +94,9 @@ def _finish(args: argparse.Namespace, outcome: Outcome, questions: "Questions") 
             file=outcome.file, replace=outcome.replace, volatile_log=False, dry_run=False, root=Path("/")
         )
         code = service_command.run_install(options)
-    if not args.demo:
+    if args.demo:
+        questions.say(f"These units are simulated: {outcome.file} is for looking at.")
+    else:
         questions.say()
         questions.say(("Next", "bold"))
         for number, (step, command) in enumerate(_next_steps(outcome, installed=outcome.service and not code), 1):

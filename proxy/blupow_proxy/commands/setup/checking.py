@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from blupow_proxy.ble import Adapter
@@ -51,7 +51,7 @@ class Checker:
             found = proving.result()
         except (BleError, UnexpectedResponseError) as error:
             reason = error.message if isinstance(error, BleError) else str(error)
-            say.warn(f"{name}: {reason}. It is written all the same: the proxy goes on trying.")
+            say.warn(f"{name}: {reason}. It is taken all the same: the proxy goes on trying.")
             return []
         for proof in found:
             where = "" if proof.modbus_address is None else f", Modbus address {proof.modbus_address}"
@@ -60,14 +60,14 @@ class Checker:
 
 
 @contextmanager
-def _enter(pressed: object, *, wanted: bool) -> Iterator[None]:
+def _enter(pressed: Callable[[], None], *, wanted: bool) -> Iterator[None]:
     """Call ``pressed`` when a line is typed meanwhile."""
     loop = asyncio.get_running_loop()
     stdin = sys.stdin.fileno() if wanted else -1
 
     def read() -> None:
         os.read(stdin, 1024)
-        pressed()  # type: ignore[operator]
+        pressed()
 
     if wanted:
         loop.add_reader(stdin, read)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from blupow_proxy.ble import Advertisement
 
+MAX_UNITS: Final = 50  # anybody may send advertisements from any number of addresses
 SILENT_S: Final = 10.0  # units advertise about every second
 _NEW_SHARE: Final = 0.3  # of a signal that jumps by several dB from one advertisement to the next
 
@@ -66,7 +67,7 @@ class Nearby:
         unit = next((unit for unit in self.units if unit.address == address), None)
         if unit is None:
             candidate = identify_advertisement(advertisement.name, advertisement.service_uuids)
-            if candidate is None:
+            if candidate is None or len(self.units) >= MAX_UNITS:
                 return
             if address in self.known:
                 self.left_out.add(address)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from blupow_proxy.ble import Adapter, Link
+from blupow_proxy.commands.radio import require_free
 from blupow_proxy.errors import DeadlineExceededError
 from blupow_proxy.modbus import UNIVERSAL_ADDRESS, ExceptionResponse, ReadRequest, Response
 from blupow_proxy.poller import MODEL_REGISTERS, MODEL_WORDS, UnitSpec, identify
@@ -73,6 +74,7 @@ async def _linked(adapter: Adapter, address: str) -> AsyncIterator[Link]:
     link = Link(adapter, address)
     try:
         async with asyncio.timeout(PROVE_S):
+            await require_free(adapter, address)
             await link.connect()
         yield link
     finally:

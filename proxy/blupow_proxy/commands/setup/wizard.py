@@ -32,6 +32,8 @@ _SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> Outcome:
     """Ask, look and write; StoppedError, BleError or ConfigErrors when nothing was written."""
     require_writable(file)
+    if questions.interactive:
+        questions.say(f"This writes {file}, after a few questions. Ctrl-C ends it, with nothing written.")
     plan = await plan_for(file, questions)
     kept_key(file)  # what is wrong there is said before anything is asked
     before = plan.config

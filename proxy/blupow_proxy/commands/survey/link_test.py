@@ -7,6 +7,7 @@ from statistics import median
 from typing import Final
 
 from blupow_proxy.ble import Adapter, Link
+from blupow_proxy.commands.radio import require_free
 from blupow_proxy.errors import BleError, DeadlineExceededError, UnexpectedResponseError
 from blupow_proxy.modbus import UNIVERSAL_ADDRESS, ExceptionResponse, ReadRequest, Response
 from blupow_proxy.poller import UnitSpec, identify
@@ -65,6 +66,7 @@ class LinkTest:
             self.state = "connecting"
             link = Link(adapter, self.address, on_push=lambda _: self._push.set())
             try:
+                await require_free(adapter, self.address)
                 await link.connect()
                 self.rssi = link.rssi
                 self.state = "finding out what it is"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from blupow_proxy.commands.radio import TAKEN
 from blupow_proxy.commands.scan import shown_name
 from blupow_proxy.commands.signal import ADVICE, Verdict, judge_replies, judge_signal
 from blupow_proxy.renogy import identify_advertisement
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
 
     from .link_test import LinkTest
 
+MAX_UNITS: Final = 50  # anybody may send advertisements from any number of addresses
 SILENT_S: Final = 5.0  # units advertise about every second, and one in two is missed at times
-CONNECTED: Final = (
-    "connected to this machine, and so silent: stop the proxy that reads it (systemctl stop blupow-proxy)"
-)
 NEVER: Final = "not heard yet: is it on, and not connected to the phone app?"
 SINCE: Final = "not heard for {seconds:.0f} s: out of reach, off, or connected to the phone app"
 
@@ -103,7 +102,11 @@ class Survey:
         address = advertisement.address.upper()
         window = self._windows.get(address)
         if window is None:
-            if self.names or identify_advertisement(advertisement.name, advertisement.service_uuids) is None:
+            if (
+                self.names
+                or len(self._windows) >= MAX_UNITS
+                or not identify_advertisement(advertisement.name, advertisement.service_uuids)
+            ):
                 return
             window = self._windows[address] = Window()
         if advertisement.name is not None:
@@ -114,11 +117,6 @@ class Survey:
         """Whether a unit is silent."""
         return any(_is_silent(window.silent_s(now)) for window in self._windows.values())
 
-    @property
-    def has_heard(self) -> bool:
-        """Whether there is anything to tell."""
-        return any(window.silent_s(0.0) is not None for window in self._windows.values())
-
     def lines(self, now: float) -> list[Line]:
         """Return a line for each unit, in the order of the file, or in which they were heard first."""
         return [self._line(address, window, now) for address, window in self._windows.items()]
@@ -128,7 +126,7 @@ class Survey:
         summary, silent_s = window.summary(now), window.silent_s(now)
         trouble = None
         if address in self.connected and _is_silent(silent_s):
-            trouble = CONNECTED
+            trouble = TAKEN
         elif silent_s is None:
             trouble = NEVER
         elif _is_silent(silent_s):
