@@ -40,7 +40,7 @@ class View:
             first.truncate(options.max_width, overflow="ellipsis")
             yield first
             if roomy:
-                yield from (Padding(part, (0, 0, 0, _INDENT_CELLS)) for part in more)
+                yield from (Padding(part, (0, 0, 0, _INDENT_CELLS), expand=False) for part in more)
 
 
 def _parts(line: Line) -> list[Text]:
