@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -12,13 +13,13 @@ from pathlib import Path
 import pytest
 from terminal import CTRL_C, DOWN, ENTER, Terminal, on_terminal
 
-from blupow_config import load_config
+from blupow_config import ConfigErrors, ProxyConfig, load_config
 from blupow_proxy.ble import AdapterFacts
 from blupow_proxy.cli import main
-from blupow_proxy.commands.setup import _finish, adapters, program, wizard
+from blupow_proxy.commands.setup import adapters, ending, files, finish, wizard
 from blupow_proxy.commands.setup.adapters import choose_adapter
 from blupow_proxy.commands.setup.names import node_name, unit_name
-from blupow_proxy.commands.setup.outcome import Outcome
+from blupow_proxy.commands.setup.outcome import Draft
 from blupow_proxy.commands.setup.questions import Questions
 from blupow_proxy.errors import AdapterUnavailableError
 from blupow_proxy.host import service
@@ -338,16 +339,43 @@ def test_unit_names() -> None:
     assert unit_name(None, None, None, {"Renogy unit"}) == "Renogy unit 2"
 
 
+def test_an_interrupt_waits_until_both_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = files.write
+
+    def interrupted(file: Path, content: bytes, key: str | None) -> ProxyConfig:
+        signal.raise_signal(signal.SIGINT)
+        return write(file, content, key)
+
+    monkeypatch.setattr(files, "write", interrupted)
+    draft = Draft(
+        file=tmp_path / "shed.yaml",
+        content=b"esphome: {name: shed}\napi: {encryption: {key: !secret api_key}}\n",
+        key=KEY,
+        units="",
+        service=False,
+        replace=False,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        finish(argparse.Namespace(demo=True), draft, Questions(interactive=False))
+    assert left(tmp_path) == {"shed.yaml", "secrets.yaml"}
+
+
+def test_what_would_not_be_right_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors):
+        files.write(tmp_path / "shed.yaml", b"esphome: {nme: x}\n", KEY)
+    assert left(tmp_path) == set()
+
+
 def test_how_the_program_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [".venv/bin/blupow-proxy"])
-    assert program() == ".venv/bin/blupow-proxy"
-    assert program(for_root=True) == f"{Path.cwd()}/.venv/bin/blupow-proxy"
+    assert ending.program() == ".venv/bin/blupow-proxy"
+    assert ending.program(for_root=True) == f"{Path.cwd()}/.venv/bin/blupow-proxy"
     monkeypatch.setattr(sys, "argv", ["/opt/a b/blupow-proxy"])
     monkeypatch.setattr("shutil.which", lambda _: "/opt/a b/blupow-proxy")
-    assert program() == "blupow-proxy"
-    assert program(for_root=True) == "'/opt/a b/blupow-proxy'"
+    assert ending.program() == "blupow-proxy"
+    assert ending.program(for_root=True) == "'/opt/a b/blupow-proxy'"
     monkeypatch.setattr(sys, "argv", ["/x/__main__.py"])
-    assert program().endswith(" -m blupow_proxy")
+    assert ending.program().endswith(" -m blupow_proxy")
 
 
 class Answers(Questions):
@@ -367,7 +395,7 @@ class Answers(Questions):
 def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Root on a machine with systemd; where the service's configuration would be."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(wizard, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(wizard, "SYSTEMD", tmp_path)
     for name in ("CONFIG", "UNIT"):
         monkeypatch.setattr(service, name, tmp_path / name)
     return tmp_path / "CONFIG"
@@ -407,19 +435,15 @@ def test_the_service_is_installed_when_it_is_wanted(
     monkeypatch.setattr("blupow_proxy.commands.service.run_install", run_install)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "argv", ["/opt/blupow-proxy"])
-    outcome = Outcome(
-        file=tmp_path / "a b.yaml",
-        friendly_name="Shed",
-        has_key=True,
-        key_shown=False,
-        has_systemd=True,
-        service=asked,
-        replace=True,
-    )
-    assert _finish(argparse.Namespace(demo=False), outcome, Questions(interactive=False)) == code
+    monkeypatch.setattr(ending, "SYSTEMD", tmp_path)
+    content = b"esphome: {name: shed}\napi: {encryption: {key: !secret api_key}}\n"
+    file = tmp_path / "a b.yaml"
+    draft = Draft(file=file, content=content, key=KEY, units="1 unit", service=asked, replace=True)
+    assert finish(argparse.Namespace(demo=False), draft, Questions(interactive=False)) == code
+    assert file.read_bytes() == content
     out = capsys.readouterr().out
-    assert [(args.file, args.replace, args.dry_run) for args in installed] == [(outcome.file, True, False)] * asked
-    command = f"sudo /opt/blupow-proxy install-service '{outcome.file}' --replace"
+    assert [(args.file, args.replace, args.dry_run) for args in installed] == [(file, True, False)] * asked
+    command = f"sudo /opt/blupow-proxy install-service '{file}' --replace"
     assert (command in out) is (not asked or code != 0)
     assert '"Shed" as discovered' in out
     assert "the key, which is in secrets.yaml" in out

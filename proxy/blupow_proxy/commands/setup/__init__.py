@@ -3,20 +3,21 @@
 import argparse
 import asyncio
 import os
-import shlex
-import shutil
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from probatio import Invalid
 
-from blupow_config import SECRETS_FILE, fields
+from blupow_config import fields
 from blupow_proxy.commands import service as service_command
 from blupow_proxy.errors import BleError
 from blupow_proxy.host import service
 
-from .outcome import Outcome, StoppedError
+from .outcome import Draft, StoppedError
 
 if TYPE_CHECKING:
     from .questions import Questions
@@ -25,7 +26,6 @@ type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: 
 
 FILE: Final = Path("proxy.yaml")
 _DEMO_FILE: Final = Path("demo.yaml")
-_PROGRAM: Final = "blupow-proxy"
 _INTERRUPTED: Final = 130  # as shells have it: `setup && run` does not go on
 
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         )
     questions = Questions(interactive=terminal and not args.yes)
     try:
-        outcome = asyncio.run(set_up(args, file, questions))
+        draft = asyncio.run(set_up(args, file, questions))
     except (KeyboardInterrupt, EOFError):
         print("\nEnded. Nothing was written.", file=sys.stderr)
         return _INTERRUPTED
@@ -83,56 +83,43 @@ def run(args: argparse.Namespace) -> int:
         return _complain(str(error), error.code)
     except BleError as error:
         return _complain(error.message, os.EX_UNAVAILABLE)
-    return _finish(args, outcome, questions)
+    return finish(args, draft, questions)
 
 
-def _finish(args: argparse.Namespace, outcome: Outcome, questions: "Questions") -> int:
-    """Install the service if that is wanted, and say what comes next."""
+def finish(args: argparse.Namespace, draft: Draft, questions: "Questions") -> int:
+    """Write the files, install the service if that is wanted, and say what comes next."""
+    from .ending import say_next_steps, show_key  # noqa: PLC0415
+    from .files import write  # noqa: PLC0415
+
+    try:
+        with _undisturbed():
+            config = write(draft.file, draft.content, draft.key)
+    except StoppedError as error:
+        return _complain(str(error), error.code)
+    questions.say()
+    questions.done(f"{draft.file} is written, with {draft.units}")
+    shown = show_key(config, questions)
+    if args.demo:
+        questions.say(f"These units are simulated: {draft.file} is for looking at.")
+        return os.EX_OK
     code = os.EX_OK
-    if outcome.service:
+    if draft.service:
         options = argparse.Namespace(
-            file=outcome.file, replace=outcome.replace, volatile_log=False, dry_run=False, root=Path("/")
+            file=draft.file, replace=draft.replace, volatile_log=False, dry_run=False, root=Path("/")
         )
         code = service_command.run_install(options)
-    if args.demo:
-        questions.say(f"These units are simulated: {outcome.file} is for looking at.")
-    else:
-        questions.say()
-        questions.say(("Next", "bold"))
-        for number, (step, command) in enumerate(_next_steps(outcome, installed=outcome.service and not code), 1):
-            questions.say(f"  {number}. {step}")
-            if command is not None:
-                questions.say_command(f"     {command}")
+    say_next_steps(draft, config, questions, key_shown=shown, installed=draft.service and code == os.EX_OK)
     return code
 
 
-def _next_steps(outcome: Outcome, *, installed: bool) -> list[tuple[str, str | None]]:
-    """Return what is left to do, and what to type for it."""
-    file = shlex.quote(str(outcome.file))
-    steps: list[tuple[str, str | None]] = []
-    if not installed:
-        steps.append(("See how it does:", f"{program()} run {file}"))
-        if outcome.has_systemd:
-            replace = " --replace" if outcome.replace else ""
-            call = program() if os.geteuid() == 0 else f"sudo {program(for_root=True)}"
-            steps.append(("Keep it running, also after a restart:", f"{call} install-service {file}{replace}"))
-    enter = "enter the key above" if outcome.key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
-    then = enter if outcome.has_key else "it sets the key itself, within ten minutes of the start"
-    found = f'Settings > Devices & services shows "{outcome.friendly_name}" as discovered'
-    steps.append((f"In Home Assistant, {found}. Add it; {then}.", None))
-    if not installed:
-        steps.append(("Is this a good place? See the signal while you move it:", f"{program()} survey {file}"))
-    return steps
-
-
-def program(*, for_root: bool = False) -> str:
-    """Return how this program is called from a shell; root's knows fewer folders."""
-    given = Path(sys.argv[0])
-    if given.name != _PROGRAM:
-        return f"{shlex.quote(sys.executable)} -m blupow_proxy"
-    if not for_root and shutil.which(_PROGRAM) == str(given):
-        return _PROGRAM
-    return shlex.quote(str(given.absolute() if for_root else given))
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have an interrupt wait: both files are written, or none."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _default_file(*, demo: bool) -> Path:

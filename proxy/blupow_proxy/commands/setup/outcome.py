@@ -15,13 +15,15 @@ class StoppedError(ProxyError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A configuration in ``file``; whether to install the ``service``, and let it ``replace`` its configuration."""
+class Draft:
+    """What is to be written into ``file``, and ``key`` into the secrets beside it; ``units`` is how many are new.
+
+    ``service`` is whether to install it, and ``replace`` whether the file takes the place of its configuration.
+    """
 
     file: Path
-    friendly_name: str
-    has_key: bool
-    key_shown: bool
-    has_systemd: bool
+    content: bytes
+    key: str | None
+    units: str
     service: bool
     replace: bool

@@ -1,42 +1,38 @@
-"""The steps of a set-up: everything is asked and found out first, then written."""
+"""The steps of a set-up: what is asked and found out, before anything is written."""
 
 import argparse
-import base64
 import os
-import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from probatio import Invalid
 
-from blupow_config import NewUnit, ProxyConfig, fields, new_file, with_units
+from blupow_config import NewUnit, fields, new_file, with_units
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.host import service
 
 from .adapters import choose_adapter
 from .checking import Checker
 from .existing import plan_for
-from .files import kept_key, new_key, require_writable, write
+from .files import kept_key, new_key, require_writable
 from .names import node_name, proxy_name, unit_name
 from .nearby import HeardUnit
-from .outcome import Outcome, StoppedError
+from .outcome import Draft, StoppedError
 from .picking import named, pick
 from .proving import Proof
-from .qr import key_as_qr
 from .questions import Questions
 
-_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
+SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 
 
-async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> Outcome:
-    """Ask, look and write; StoppedError, BleError or ConfigErrors when nothing was written."""
+async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> Draft:
+    """Ask and look; StoppedError, BleError or ConfigErrors when that leads to nothing."""
     require_writable(file)
     if questions.interactive:
         questions.say(f"This writes {file}, after a few questions. Ctrl-C ends it, with nothing written.")
-    plan = await plan_for(file, questions)
-    kept_key(file)  # what is wrong there is said before anything is asked
-    before = plan.config
+    before = (await plan_for(file, questions)).config
+    old_key = kept_key(file)  # what is wrong there is said before anything is asked
     known = {unit.address for unit in before.renogy} if before is not None else set()
     wanted = args.adapter or (before.bluetooth.adapter if before is not None else None)
     adapter_address = None
@@ -50,35 +46,28 @@ async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> 
         picked = named(args.unit, known) if args.unit else await pick(adapter, known, questions, demo=args.demo)
         checker = Checker(adapter, questions)
         proofs = [[] if args.no_check else await checker.check(unit) for unit in picked]
-    friendly_name = before.esphome.friendly_name if before is not None else await _proxy_name(args.name, questions)
+    friendly_name = "" if before is not None else await _proxy_name(args.name, questions)
     taken = {unit.name for unit in before.renogy} if before is not None else set()
     units = await _units(picked, proofs, dict(args.unit), taken, questions)
     install, replace = await _wants_service(args, file, questions)
-    # from here on nothing is asked, and nothing waits
-    config = _write(file, before, friendly_name, adapter_address, units)
-    more = " more" if before is not None else ""
-    questions.say()
-    questions.done(f"{file} is written, with {len(units)}{more} unit{'s' * (len(units) != 1)}")
-    return Outcome(
-        file=file,
-        friendly_name=config.esphome.friendly_name,
-        has_key=config.api.key is not None,
-        key_shown=_show_key(config, questions),
-        has_systemd=_SYSTEMD.is_dir() and not args.demo,
-        service=install,
-        replace=replace,
-    )
-
-
-def _write(
-    file: Path, before: ProxyConfig | None, friendly_name: str, adapter: str | None, units: list[NewUnit]
-) -> ProxyConfig:
-    """Write a new file, or units into the one that there is; returns what it says then."""
     if before is not None:
-        return write(file, with_units(file.read_bytes(), units), None)
-    name = node_name(friendly_name)
-    content = new_file(name=name, friendly_name=friendly_name, adapter=adapter, units=units, file=file.name)
-    return write(file, content.encode(), new_key() if kept_key(file) is None else None)
+        content, key = with_units(_source(file), units), None
+    else:
+        content = new_file(
+            name=node_name(friendly_name),
+            friendly_name=friendly_name,
+            adapter=adapter_address,
+            units=units,
+            file=file.name,
+        ).encode()
+        key = new_key() if old_key is None else None
+    more = " more" if before is not None else ""
+    counted = f"{len(units)}{more} unit{'s' * (len(units) != 1)}"
+    return Draft(file=file, content=content, key=key, units=counted, service=install, replace=replace)
+
+
+def _source(file: Path) -> bytes:
+    return file.read_bytes()
 
 
 async def _proxy_name(given: str | None, questions: Questions) -> str:
@@ -136,7 +125,7 @@ async def _wants_service(args: argparse.Namespace, file: Path, questions: Questi
         return False, False
     if args.service:
         return True, False
-    if os.geteuid() != 0 or not _SYSTEMD.is_dir() or not questions.interactive:
+    if os.geteuid() != 0 or not SYSTEMD.is_dir() or not questions.interactive:
         return False, other
     if other:
         question = f"Let {file} replace the service's configuration, {service.CONFIG}, and restart it?"
@@ -148,15 +137,3 @@ async def _wants_service(args: argparse.Namespace, file: Path, questions: Questi
 def _is_other_than_the_services(file: Path) -> bool:
     """Whether there is a configuration of the service, and it is another file."""
     return service.CONFIG.exists() and file.resolve() != service.CONFIG.resolve()
-
-
-def _show_key(config: ProxyConfig, questions: Questions) -> bool:
-    """Show the key to a person; whether there was one, and somebody to see it."""
-    if config.api.key is None or not sys.stdout.isatty():
-        return False
-    key = base64.b64encode(config.api.key).decode()
-    questions.say()
-    questions.say("The key, for Home Assistant: ", (key, "bold"))
-    if not questions.console.is_dumb_terminal:
-        print(*key_as_qr(key, sys.stdout.encoding), sep="\n")
-    return True

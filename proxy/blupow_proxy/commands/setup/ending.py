@@ -1,0 +1,66 @@
+"""What is shown at the end: the key, and what to do next."""
+
+import base64
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from blupow_config import SECRETS_FILE, ProxyConfig
+
+from .outcome import Draft
+from .qr import key_as_qr
+from .questions import Questions
+from .wizard import SYSTEMD
+
+_PROGRAM: Final = "blupow-proxy"
+
+
+def show_key(config: ProxyConfig, questions: Questions) -> bool:
+    """Show the key to a person; whether there was one, and somebody to see it."""
+    if config.api.key is None or not sys.stdout.isatty():
+        return False
+    key = base64.b64encode(config.api.key).decode()
+    questions.say()
+    questions.say("The key, for Home Assistant: ", (key, "bold"))
+    if not questions.console.is_dumb_terminal:
+        print(*key_as_qr(key, sys.stdout.encoding), sep="\n")
+    return True
+
+
+def say_next_steps(
+    draft: Draft, config: ProxyConfig, questions: Questions, *, key_shown: bool, installed: bool
+) -> None:
+    """Say what is left to do, and what to type for it."""
+    file = shlex.quote(str(draft.file))
+    steps: list[tuple[str, str | None]] = []
+    if not installed:
+        steps.append(("See how it does:", f"{program()} run {file}"))
+        if SYSTEMD.is_dir():
+            replace = " --replace" if draft.replace else ""
+            call = program() if os.geteuid() == 0 else f"sudo {program(for_root=True)}"
+            steps.append(("Keep it running, also after a restart:", f"{call} install-service {file}{replace}"))
+    enter = "enter the key above" if key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
+    then = "it sets the key itself, within ten minutes of the start" if config.api.key is None else enter
+    found = f'Settings > Devices & services shows "{config.esphome.friendly_name}" as discovered'
+    steps.append((f"In Home Assistant, {found}. Add it; {then}.", None))
+    if not installed:
+        steps.append(("Is this a good place? See the signal while you move it:", f"{program()} survey {file}"))
+    questions.say()
+    questions.say(("Next", "bold"))
+    for number, (step, command) in enumerate(steps, 1):
+        questions.say(f"  {number}. {step}")
+        if command is not None:
+            questions.say_command(f"     {command}")
+
+
+def program(*, for_root: bool = False) -> str:
+    """Return how this program is called from a shell; root's knows fewer folders."""
+    given = Path(sys.argv[0])
+    if given.name != _PROGRAM:
+        return f"{shlex.quote(sys.executable)} -m blupow_proxy"
+    if not for_root and shutil.which(_PROGRAM) == str(given):
+        return _PROGRAM
+    return shlex.quote(str(given.absolute() if for_root else given))
