@@ -4,7 +4,7 @@ from .editor import SCHEMA_URL, editor_schema
 from .errors import ConfigError, ConfigErrors
 from .formula import Lambda
 from .ids import area_id, default_id
-from .load import load_config
+from .load import configuration_files, load_config
 from .model import (
     ApiConfig,
     BluetoothConfig,
@@ -54,6 +54,7 @@ __all__ = [
     "ZeroconfConfig",
     "area_id",
     "config_hash",
+    "configuration_files",
     "default_id",
     "editor_schema",
     "load_config",

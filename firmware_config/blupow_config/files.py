@@ -11,7 +11,6 @@ from .problems import did_you_mean
 from .source import Node, parse
 
 MAX_NAMES: Final = 500  # of a folder are looked at for a name like the one that is missing
-MAX_SHOWN: Final = 100  # characters of a name
 
 
 class FileError(Exception):
@@ -26,22 +25,38 @@ class Files:
         self.read: dict[Path, None] = {}
         self._root = Path(os.path.realpath(main.parent))
         self._parsed: dict[tuple[Path, bool], Node | ConfigErrors | None] = {}
+        self._found: dict[tuple[Path, str], Path | FileError] = {}
         self._bytes = 0
 
     def find(self, name: str, base: Path) -> Path:
         """Return where a file or folder is that ``base`` names; FileError if it is not in the configuration."""
+        asked = (base.parent, name)
+        if asked not in self._found:
+            try:
+                self._found[asked] = self._find(name, base)
+            except FileError as error:
+                self._found[asked] = error
+        found = self._found[asked]
+        if isinstance(found, FileError):
+            raise found
+        return found
+
+    def _find(self, name: str, base: Path) -> Path:
         if not name or "\0" in name:
             raise FileError("expected the name of a file")
-        written = base.parent / name
-        path = Path(os.path.normpath(written))
-        real = Path(os.path.realpath(written))
+        path = self.path_of(name, base)
+        real = Path(os.path.realpath(base.parent / name))
         if Path(name).is_absolute() or not real.is_relative_to(self._root):
             raise FileError("is outside the configuration's folder: copy it there, and name it from here")
         if Path(os.path.realpath(path)) != real:
             raise FileError("goes through a link and back with `..`: name it directly")
         if not _exists(real):
-            raise FileError(f"there is no {self.relative(path)[:MAX_SHOWN]}{self._near(path)}")
+            raise FileError(f"there is no {self.relative(path)}{self._near(path)}")
         return path
+
+    def path_of(self, name: str, base: Path) -> Path:
+        """Return the path of a file that ``base`` names, as seen from where the main file is seen from."""
+        return self.main.parent / os.path.relpath(base.parent / name, self.main.parent)
 
     def relative(self, path: Path) -> str:
         """Return a file's name as seen from the configuration's folder."""

@@ -5,11 +5,13 @@ from typing import Final
 MAX_BYTES: Final = 1_000_000  # of one file: a configuration has a few kilobytes
 MAX_ALL_BYTES: Final = 2_000_000  # of all files together, which are read once each
 MAX_FILES: Final = 200  # the largest public ESPHome configurations have about 60
+MAX_OPEN: Final = 1_000  # blocks in blocks that are parsed at all: the parser takes quadratic time for them
 MAX_SOURCE_DEPTH: Final = 32  # blocks in blocks within one file: `packages` in `packages` takes two of them each
 MAX_DEPTH: Final = 16  # of what is resolved: a configuration has four levels
 MAX_NESTING: Final = 64  # blocks, packages and includes in each other on the way there; Python's stack holds far more
-MAX_NODES: Final = 50_000  # values and blocks that are looked at until everything is resolved: honest ones take 2,000
-MAX_EXPRESSIONS: Final = 1_000  # different ones: each takes about 0.5 ms to compile, once
+MAX_NODES: Final = 20_000  # values that are looked at until all is resolved, some of them twice: honest ones take 2,000
+MAX_NEEDS: Final = 30  # substitutions that need the next: honest ones need two or three
+MAX_EXPRESSIONS: Final = 500  # different ones: each takes about a millisecond to compile, once
 MAX_EXPRESSION: Final = 4_000  # characters of a text that has one
 MAX_TEXT: Final = (
     16_000  # characters that a substitution may make of one text: the longest are lambdas of some 100 lines

@@ -46,6 +46,11 @@ def load_config(path: Path, substitutions: Mapping[str, str] | None = None) -> P
     return _config(content, tree.content, secret_paths)
 
 
+def configuration_files(path: Path, substitutions: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """Return the files that make up the configuration in ``path``: itself, what it includes, and its secrets."""
+    return Tree(path, substitutions).files
+
+
 def _made_of_secrets(given: dict[str, Any], secret_paths: set[ConfigPath]) -> Iterator[ConfigPath]:
     """Yield the paths of the defaults that show a secret."""
     if ("esphome", "name") in secret_paths and "friendly_name" not in given["esphome"]:

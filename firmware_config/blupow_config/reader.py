@@ -13,6 +13,7 @@ from .expression import has_expression, has_variable
 from .files import FileError, Files
 from .limits import MAX_NESTING, Budget
 from .nodes import (
+    STEP_LENGTH,
     Block,
     Extend,
     Include,
@@ -26,10 +27,11 @@ from .nodes import (
     entries_in_context,
     with_context,
 )
-from .problems import Problems, did_you_mean
+from .problems import Problems, did_you_mean, shown
 from .secret import SECRETS_FILE, Secret, Secrets
 from .source import Place, Scalar
 
+MAX_NAME: Final = 100  # characters of a file's name that are shown
 MAX_CHAIN: Final = 20  # files that include each other; ESPHome's bound as well
 TRUE_WORDS: Final = frozenset({"true", "yes", "on", "enable"})
 FALSE_WORDS: Final = frozenset({"false", "no", "off", "disable"})
@@ -64,7 +66,7 @@ class Reader:
                 return Unresolved(place, self._circle(path))
             return self._content(path)
         except FileError as error:
-            return Unresolved(place, f"{name}: {error}")
+            return Unresolved(place, f"{name[:MAX_NAME]}: {error}")
         except ConfigErrors as errors:
             self.problems.extend(errors.errors)
             return Unresolved(place)
@@ -72,7 +74,7 @@ class Reader:
     @contextmanager
     def reading(self, name: str, base: Path) -> Iterator[None]:
         """Count the file that ``base`` names as being read: what it includes can't include it again."""
-        self._chain.append(Path(os.path.normpath(base.parent / name)))
+        self._chain.append(self.files.path_of(name, base))
         try:
             yield
         finally:
@@ -193,9 +195,9 @@ class _FileReader:
                 return Unresolved(written.place, f"is not what its tag !!{standard} says")
         if standard == ("map" if isinstance(written, source.Mapping) else "seq") and not isinstance(written, Scalar):
             return self._plain(written)
-        shown = f"!!{standard}" if standard else tag
+        named = f"!!{standard}" if standard else tag[:STEP_LENGTH]
         hint = did_you_mean(tag, self._tags)
-        return Unresolved(written.place, f"{shown} is not understood here{hint or ': write the value itself'}")
+        return Unresolved(written.place, f"{named} is not understood here{hint or ': write the value itself'}")
 
     def _plain(self, written: source.Node) -> Node:
         if isinstance(written, Scalar):
@@ -222,7 +224,7 @@ class _FileReader:
                 incomplete = True
             elif name.text in entries:
                 first = entries[name.text][0].place.line
-                message = f"not valid YAML: duplicate mapping key: {name.text}, which is in line {first} already"
+                message = f"not valid YAML: duplicate mapping key: {name.text[:STEP_LENGTH]}, as in line {first}"
                 self._reader.problems.add(name.place, (), message)
             else:
                 entries[name.text] = (name, self.node(value))
@@ -288,7 +290,7 @@ class _FileReader:
             return Leaf(written.place, Secret(value), secret=True, literal=True)
         if default:
             return Leaf(written.place, Secret(" ".join(default)), secret=True)
-        message = f"the environment has no variable {name!r}: set it, or write a default after its name"
+        message = f"the environment has no variable {shown(name)}: set it, or write a default after its name"
         return Unresolved(written.place, message)
 
     def _include(self, written: source.Node) -> Node:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from .errors import ConfigError, ConfigErrors
 from .files import FileError, Files
-from .problems import Problems
+from .problems import Problems, shown
 from .source import Mapping, Place, Scalar, scalar_value
 
 SECRETS_FILE: Final = "secrets.yaml"
@@ -38,12 +38,12 @@ class Secrets:
             self._values[path] = self._read(path)
         values = self._values[path]
         if values is None:
-            raise LookupError(f"the secret {name!r} can't be read: {self._files.relative(path)} has a mistake")
+            raise LookupError(f"the secret {shown(name)} can't be read: {self._files.relative(path)} has a mistake")
         if name not in values:
-            raise LookupError(f"there is no secret {name!r} in {SECRETS_FILE} beside {beside}")
+            raise LookupError(f"there is no secret {shown(name)} in {SECRETS_FILE} beside {beside}")
         value = values[name]
         if value is _NO_VALUE:
-            message = f"the secret {name!r} in {SECRETS_FILE} is not a single value: write a text or a number"
+            message = f"the secret {shown(name)} in {SECRETS_FILE} is not a single value: write a text or a number"
             raise LookupError(message)
         return Secret(value) if isinstance(value, str) else value
 

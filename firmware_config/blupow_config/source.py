@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from .errors import ConfigError, ConfigErrors
-from .limits import MAX_NODES, MAX_SOURCE_DEPTH
+from .limits import MAX_NODES, MAX_OPEN, MAX_SOURCE_DEPTH
 
 _LOADER: Final[type[Any]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser that ESPHome has as well
 _STANDARD: Final = "tag:yaml.org,2002:"
@@ -215,6 +215,8 @@ class _Composer:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth == 0:
                 break
+            if depth > MAX_OPEN:
+                self._fail(event, "nested too deeply")
         self._open.pop()
 
     def _add(self, node: Node, event: Any) -> None:

@@ -28,6 +28,7 @@ from .source import Place
 from .text import Missing, NotYetError, Texts
 from .values import plain_value
 
+INCLUDING: Final = 5  # values that an include counts as: it takes that much longer
 NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -171,6 +172,7 @@ class Substituter:
         missing_variables: Missing | None = None,
     ) -> Node:
         """Return what ``then`` makes of an include's content and of its scope, while its file counts as being read."""
+        self._budget.spend(INCLUDING)
         missing = Missing.TELL if missing is Missing.KEEP else missing  # a file is read now or never
         wanted = self._is_wanted(include, path, scope, missing)
         if wanted is None:

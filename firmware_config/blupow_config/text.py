@@ -7,13 +7,14 @@ from enum import Enum
 from typing import Any, Final
 
 from .expression import MISSING, ExpressionError, Expressions, UndefinedNameError, has_expression, variables
-from .limits import MAX_TEXT, Budget
+from .limits import MAX_NEEDS, MAX_TEXT, Budget
 from .nodes import Include, Lambda, Leaf, Node, Path_, Unresolved
-from .problems import Problems, did_you_mean
+from .problems import Problems, shown
 from .scope import Scope
 from .values import is_secret, lacks_something, node_of, parts, plain_value, text_leaf, text_size
 
 NO_NAME: Final = ": write it below `substitutions:`, or `!literal` before a text that has a $"
+FINDING: Final = 10  # characters that a look-up counts as: it takes that much longer
 TOO_LONG: Final = f"grows to more than {MAX_TEXT:,} characters"
 
 
@@ -91,13 +92,17 @@ class Texts:
 
     def _fill(self, filling: _Filling) -> None:
         """Fill in the variables, each of which is looked for once: what they stand for is not looked at again."""
+        missed: set[str] = set()
+        has_blocks = "<%" in filling.leaf.value
         for first, end, name in variables(filling.leaf.value):
-            node = filling.scope.find(name)
+            self._budget.work(FINDING)
+            node = self._found(filling, name)
             if node is None:
                 if filling.missing is Missing.KEEP:
                     filling.kept = True
                 # a block of the expression's may have set it
-                elif not ("<%" in filling.leaf.value and filling.leaf.value[end - 1] == "}"):
+                elif not (has_blocks and filling.leaf.value[end - 1] == "}") and name not in missed:
+                    missed.add(name)
                     self._undefined(filling, name)
                     filling.broken = True
                 continue
@@ -120,6 +125,13 @@ class Texts:
                 self._tell(filling, TOO_LONG)
                 filling.broken = True
                 return
+
+    def _found(self, filling: _Filling, name: str) -> Node | None:
+        """Return a variable, made if need be."""
+        if len(self._being_made) > MAX_NEEDS:
+            self._tell(filling, f"needs more than {MAX_NEEDS} substitutions, each of which needs the next")
+            return Unresolved(filling.leaf.place)
+        return filling.scope.find(name)
 
     def _part(self, filling: _Filling, node: Node, name: str, at: int) -> str | None:
         """Return a variable as part of a text, None with the mistake told if it can't be."""
@@ -170,7 +182,7 @@ class Texts:
         used: list[Node] = []
 
         def find(name: str) -> Any:
-            node = filling.scope.find(name)
+            node = self._found(filling, name)
             if node is None:
                 return MISSING
             used.append(node)
@@ -211,8 +223,8 @@ class Texts:
             circle = " -> ".join([*self._being_made[self._being_made.index(name) :], name])
             self._tell(filling, f"a substitution can't need itself: {circle}")
         elif not self.lacks_names:
-            hint = did_you_mean(name, filling.scope.names()) or NO_NAME
-            self._tell(filling, f"there is no substitution {name!r}{hint}")
+            hint = self._problems.hint(name, filling.scope.names) or NO_NAME
+            self._tell(filling, f"there is no substitution {shown(name)}{hint}")
         return Unresolved(filling.leaf.place)
 
     def _tell(self, filling: _Filling, message: str) -> None:

@@ -25,7 +25,7 @@ from typing import Final
 
 import blupow_config
 import blupow_proxy
-from blupow_config import SECRETS_FILE, ProxyConfig, load_config
+from blupow_config import SECRETS_FILE, ProxyConfig, configuration_files, load_config
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
 from blupow_proxy.storage import folder_in_home
@@ -144,7 +144,7 @@ def _require_room(host: Machine, config: ProxyConfig) -> None:
 
 
 def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> None:
-    copies = _copies(host, args.file, config, replace=args.replace)
+    copies = _copies(host, args.file, replace=args.replace)
     changed = _write_units(host, _files(volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery))
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
@@ -197,13 +197,18 @@ def _write_units(host: Machine, files: list[UnitFile]) -> set[Path]:
     return changed
 
 
-def _copies(host: Machine, file: Path, config: ProxyConfig, *, replace: bool) -> dict[Path, Path]:
-    """Return which file of /etc becomes a copy of which; the one in /etc itself is none."""
+def _copies(host: Machine, file: Path, *, replace: bool) -> dict[Path, Path]:
+    """Return which file of /etc becomes a copy of which, with all that it includes; the one in /etc itself is none."""
     if host.at(service.CONFIG).exists() and file.resolve() == host.at(service.CONFIG).resolve():
         return {}
     copies = {service.CONFIG: file}
-    if config.secret_paths:
-        copies[service.CONFIG_FOLDER / SECRETS_FILE] = file.parent / SECRETS_FILE
+    for part in configuration_files(file)[1:]:
+        target = service.CONFIG_FOLDER / part.relative_to(file.parent)
+        if target in copies:
+            raise RefusedError(
+                os.EX_CANTCREAT, f"{part} would take the place of {file}, which becomes {target}: rename {part.name}"
+            )
+        copies[target] = part
     for target, source in copies.items():
         there = host.at(target)
         if not replace and there.exists() and there.read_bytes() != source.read_bytes():
@@ -218,9 +223,10 @@ def _copies(host: Machine, file: Path, config: ProxyConfig, *, replace: bool) ->
 def _write_private(host: Machine, path: Path, data: bytes) -> None:
     """Write what root and the service may read."""
     group = _group(host)
-    folder = host.at(service.CONFIG_FOLDER)
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    os.chown(folder, -1, group)
+    inner = [parent for parent in path.parents if parent.is_relative_to(service.CONFIG_FOLDER)]
+    for folder in map(host.at, reversed(inner)):
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        os.chown(folder, -1, group)
     host.write(path, data, _PRIVATE, group)
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from blupow_config import load_config
 from blupow_proxy.cli import main
 from blupow_proxy.commands import service
 from blupow_proxy.host import service as installed
@@ -133,6 +134,31 @@ class TestIntoAFolder:
         assert shed.install("--replace") == 0
         assert changed.read_bytes() == shed.file.read_bytes()
 
+    def test_what_a_configuration_includes_comes_along(self, shed: Shed, capsys: Capture) -> None:
+        folder = shed.file.parent
+        (folder / "parts" / "inner").mkdir(parents=True)
+        (folder / "parts" / "van.yaml").write_text("packages: [!include inner/api.yaml]\nesphome: {area: Van}\n")
+        (folder / "parts" / "inner" / "api.yaml").write_text("api: {port: !secret port}\n")
+        (folder / "parts" / "secrets.yaml").write_text("port: 6055\n")
+        (folder / "parts" / "inner" / "secrets.yaml").write_text("port: 6056\n")
+        (folder / "other.yaml").write_text("nobody: {includes: me}\n")
+        shed.file.write_text("packages: [!include parts/van.yaml]\nesphome: {name: shed}\n")
+        assert shed.install(file=folder / "parts" / ".." / shed.file.name) == 0
+        copied = {name.removeprefix("etc/blupow/") for name in shed.files() if name.startswith("etc/blupow/")}
+        assert copied == {"proxy.yaml", "parts/van.yaml", "parts/inner/api.yaml", "parts/inner/secrets.yaml"}
+        config = load_config(shed.at(installed.CONFIG))
+        assert (config.esphome.area, config.api.port) == ("Van", 6056)
+        for path in (shed.at(installed.CONFIG_FOLDER) / "parts").rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) == (0o750 if path.is_dir() else 0o640)
+            assert path.stat().st_gid == shed.at(installed.CONFIG).stat().st_gid
+        (folder / "parts" / "van.yaml").write_text("esphome: {area: Boat}\n")
+        before = shed.files()
+        assert shed.install() == 73
+        assert "parts/van.yaml is there already" in capsys.readouterr().err
+        assert shed.files() == before
+        assert shed.install("--replace") == 0
+        assert load_config(shed.at(installed.CONFIG)).esphome.area == "Boat"
+
     def test_the_log_stays_in_memory_only_where_asked_for(self, shed: Shed) -> None:
         shed.install("--volatile-log")
         assert "Storage=volatile" in shed.at(installed.JOURNAL).read_text()
@@ -153,6 +179,14 @@ def test_the_right_to_recover_an_adapter_comes_and_goes_with_the_option(shed: Sh
     shed.file.write_text(plain)
     assert shed.install("--replace") == 0
     assert not shed.at(installed.RECOVERY).exists()
+
+
+def test_a_file_that_would_take_the_place_of_the_configuration(shed: Shed, capsys: Capture) -> None:
+    shed.file.with_name("proxy.yaml").write_text("esphome: {area: Van}\n")
+    shed.file.write_text("packages: [!include proxy.yaml]\nesphome: {name: shed}\n")
+    assert shed.install() == 73
+    assert "which becomes /etc/blupow/proxy.yaml: rename proxy.yaml" in capsys.readouterr().err
+    assert not shed.files()
 
 
 def test_a_dry_run_prints_everything_but_secrets(shed: Shed, capsys: Capture) -> None:
