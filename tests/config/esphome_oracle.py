@@ -1,9 +1,10 @@
 """What real ESPHome makes of configurations; runs in ESPHome's own environment, lines of JSON in and out.
 
-in: {"path": a file, "substitutions": {name: value}}
+in: {"path": a file, "substitutions": {name: value}}, and "as_it_is": true to keep what is a mistake of its own
 out: {"content": ...}, {"content": ..., "warnings": [...]} if variables are missing, or {"error": why it is rejected}
 """
 
+import itertools
 import json
 import logging
 import sys
@@ -29,6 +30,7 @@ class Warnings(logging.Handler):
         self.texts.append(record.getMessage())
 
 
+UNIQUE = itertools.count()
 MISSED = []  # variables that are missing in the last pass, whether it says so or not
 _handle = substitutions_pass._handle_undefined
 
@@ -84,6 +86,8 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         warnings.texts.clear()
+        # where a list has something to extend or to remove, it takes items that are one object in memory for one item
+        esphome_config.id = id if asked.get("as_it_is") else lambda _: next(UNIQUE)
         try:
             answer = {"content": encoded(resolve(Path(asked["path"]), asked["substitutions"]))}
         except Exception as error:  # noqa: BLE001 - whatever it rejects, or breaks on

@@ -1,0 +1,232 @@
+"""The language is ESPHome's: thousands of configurations become what ESPHome's own passes make of them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blupow_config import ConfigErrors
+from blupow_config.nodes import Lambda
+from blupow_config.tree import Tree
+
+sys.path.insert(0, str(Path(__file__).parent))
+from projects import FILES, Maker, Project, smaller
+
+ORACLE = Path(__file__).parent / "esphome_oracle.py"
+BUILT = Path(os.environ.get("BLUPOW_REFERENCE", Path(__file__).parents[2] / ".cache" / "esphome-host"))
+MAX_STEPS = 3_000  # while a difference is made smaller
+PART = 250
+
+# What is otherwise than ESPHome has it, with its reason; each has a test of its own below.
+DELIBERATE = {
+    "missing": "ESPHome leaves a text whose variables are missing as it is and warns of it; here it is a mistake, with its place",
+    "unused": "ESPHome takes no notice of mistakes in variables that nothing uses; here they are told as well",
+    "numbers": "addresses such as 11:22:33:44:55:10 and dates stay texts, and 010 is ten: YAML 1.1 makes wrong values of them",
+    "keys": "an option's name is a word; ESPHome makes 'True' of `on:` and takes numbers",
+    "documents": "a second document is a mistake; ESPHome ignores the first one",
+    "confinement": "files outside the configuration's folder are not read",
+    "circle": "a file that includes itself is told with the files in between; ESPHome exceeds Python's stack",
+    "secrets": "a secret and a variable of the environment are taken as they are; ESPHome replaces a $name in them",
+    "one object": "items of a list stay apart; where it extends or removes, ESPHome drops those that are one object in memory",
+    "folders": "the files of a folder come in the order of their names, and a missing folder is a mistake",
+    "sandbox": "expressions have no way to Python's inside, to texts by chance, and to what has no bound",
+    "lists": "a tuple is a list: a configuration knows no difference",
+    "included substitutions": "a package's `substitutions: !include` works; ESPHome breaks on it",
+    "depth": "nothing may be nested deeper than 16 levels",
+    "remote": "packages from the network are not fetched",
+}
+NO_VALUE = ("is no value", "a text as code", "no value that YAML has", "nested too deeply")  # "unused" and "depth"
+MISSING = ("there is no substitution", "can't need itself", "needs what there is not")
+
+
+class Oracle:
+    """Real ESPHome, which answers as long as the tests run."""
+
+    def __init__(self) -> None:
+        python = BUILT / "venv" / "bin" / "python"
+        if not python.exists():
+            if os.environ.get("CI"):
+                pytest.fail("real ESPHome is not there: see tests/reference/build")
+            pytest.skip("real ESPHome is not there; run tests/reference/build")
+        self._process = subprocess.Popen(
+            [python, ORACLE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def ask(self, path: Path, substitutions: dict[str, str] | None = None, *, as_it_is: bool = False) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        asked = {"path": str(path), "substitutions": substitutions or {}, "as_it_is": as_it_is}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Oracle]:
+    oracle = Oracle()
+    yield oracle
+    oracle.end()
+
+
+def ours(path: Path, substitutions: dict[str, str] | None = None) -> tuple[Any, list[str]]:
+    """Return the content, with code as the oracle tells it, and the mistakes."""
+    try:
+        tree = Tree(path, substitutions)
+    except ConfigErrors as errors:
+        return None, [str(error).replace(f"{path.parent}/", "") for error in errors.errors]
+    return encoded(tree.content), [str(error).replace(f"{path.parent}/", "") for error in tree.problems]
+
+
+def encoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: encoded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(encoded, value))
+    return {"!lambda": str(value)} if isinstance(value, Lambda) else value
+
+
+def difference(oracle: Oracle, folder: Path, project: Project) -> tuple[str, str] | None:
+    """Return what kind of difference there is, and what it is."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    path = project.write(folder)
+    answer = oracle.ask(path, project.substitutions)
+    content, mistakes = ours(path, project.substitutions)
+    if "error" in answer:
+        return None if mistakes else ("accepted", f"ESPHome: {answer['error']}\nours: {content}")
+    if "warnings" in answer:
+        told = any(part in mistake for mistake in mistakes for part in MISSING)
+        return None if told else ("not missed", f"ESPHome: {answer['warnings']}\nours: {mistakes} {content}")
+    if "!keys" in json.dumps(answer):
+        return None if any("expected an option" in mistake for mistake in mistakes) else ("keys", str(answer))
+    if mistakes:
+        if all(any(part in mistake for part in NO_VALUE) for mistake in mistakes):
+            return None
+        return "rejected", f"ours: {mistakes}\nESPHome: {answer['content']}"
+    theirs, here = (json.dumps(value, sort_keys=True) for value in (answer["content"], content))
+    return None if theirs == here else ("other", f"ESPHome: {theirs}\nours:    {here}")
+
+
+def smallest(oracle: Oracle, folder: Path, project: Project, kind: str) -> Project:
+    """Return the smallest project found that has a difference of this kind."""
+    steps = 0
+    candidates = smaller(project)
+    while steps < MAX_STEPS and (candidate := next(candidates, None)) is not None:
+        steps += 1
+        found = difference(oracle, folder, candidate)
+        if found is not None and found[0] == kind:
+            project, candidates = candidate, smaller(candidate)
+    return project
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("start", range(0, 2_000, PART))
+def test_configurations_become_what_esphome_makes_of_them(oracle: Oracle, tmp_path: Path, start: int) -> None:
+    for seed in range(start, start + PART):
+        project = Maker(seed).project()
+        found = difference(oracle, tmp_path, project)
+        if found is not None:
+            project = smallest(oracle, tmp_path, project, found[0])
+            found = difference(oracle, tmp_path, project)
+            assert found is not None
+            pytest.fail(f"seed {seed}: {found[0]}{project}{found[1]}", pytrace=False)
+
+
+BASE = "esphome: {name: x}\n"
+OTHERWISE: list[tuple[str, dict[str, str], Any, Any]] = [  # reason, files, what ESPHome makes of it, what we do
+    ("missing", {"main.yaml": "k: ${nope}\n"}, {"k": "${nope}"}, "main.yaml:1:4: k: there is no substitution 'nope'"),
+    (
+        "unused",
+        {"main.yaml": "substitutions: {a: '${ [b] }'}\nk: 1\n"},
+        {"k": 1},
+        "main.yaml:1:20: substitutions.a: there is no substitution 'b'",
+    ),
+    (
+        "numbers",
+        {"main.yaml": "a: 11:22:33\nb: 010\nc: 2026-11-29\n"},
+        "is no value",
+        {"a": "11:22:33", "b": 10, "c": "2026-11-29"},
+    ),
+    ("numbers", {"main.yaml": "a: 11:22:33\nb: 010\n"}, {"a": 40953, "b": 8}, {"a": "11:22:33", "b": 10}),
+    ("keys", {"main.yaml": "on: 1\n"}, {"True": 1}, {"on": 1}),
+    ("keys", {"main.yaml": "5: 1\n"}, {"5": 1}, "main.yaml:1:1: expected an option, which is a word, instead of 5"),
+    ("documents", {"main.yaml": "a: 1\n---\nb: 1\n"}, {"b": 1}, "main.yaml:3:1: a second document starts here"),
+    (
+        "confinement",
+        {"in/main.yaml": "a: !include ../b.yaml\n", "b.yaml": "b: 1\n"},
+        {"a": {"b": 1}},
+        "main.yaml:1:4: a: ../b.yaml: is outside the configuration's folder",
+    ),
+    (
+        "circle",
+        {"main.yaml": "a: !include b.yaml\n", "b.yaml": "b: !include b.yaml\n"},
+        "RecursionError",
+        "b.yaml:1:4: a.b: a file can't include itself: main.yaml -> b.yaml -> b.yaml",
+    ),
+    (
+        "secrets",
+        {"main.yaml": "substitutions: {b: X}\na: !secret s\n", "secrets.yaml": "s: a$b\n"},
+        {"a": "aX"},
+        {"a": "a$b"},
+    ),
+    ("one object", {"main.yaml": "a: [true, ~, true, false]\n"}, {"a": [True, False]}, {"a": [True, True, False]}),
+    ("folders", {"main.yaml": "a: !include_dir_list nope\n"}, {"a": []}, "main.yaml:1:1: a: nope: there is no nope"),
+    (
+        "sandbox",
+        {"main.yaml": "a: ${ ''.__class__.__name__ }\n"},
+        {"a": "str"},
+        "main.yaml:1:4: a: the expression is not allowed: access to attribute '__class__'",
+    ),
+    (
+        "lists",
+        {"main.yaml": "a: [{id: b, c: '${ (1, 2) }'}, {id: !extend b, c: [3]}]\n"},
+        {"a": [{"id": "b", "c": [3]}]},
+        {"a": [{"id": "b", "c": [1, 2, 3]}]},
+    ),
+    (
+        "included substitutions",
+        {
+            "main.yaml": "packages: [!include b.yaml]\n",
+            "b.yaml": "substitutions: !include c.yaml\nk: ['${a}']\n",
+            "c.yaml": "a: 1\n",
+        },
+        "AttributeError",
+        {"k": [1]},
+    ),
+    ("depth", {"main.yaml": f"a: {'[' * 20}{']' * 20}\n"}, None, "main.yaml:1:4: a: nested too deeply"),
+]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(("reason", "files", "theirs", "expected"), OTHERWISE, ids=lambda value: str(value)[:20])
+def test_what_is_otherwise_on_purpose(
+    oracle: Oracle, tmp_path: Path, reason: str, files: dict[str, str], theirs: Any, expected: Any
+) -> None:
+    assert reason in DELIBERATE
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    path = tmp_path / next(iter(files))
+    answer = oracle.ask(path, as_it_is=True)
+    if isinstance(theirs, str):
+        assert theirs in answer["error"]
+    elif theirs is not None:
+        assert answer["content"] == theirs
+    content, mistakes = ours(path)
+    if isinstance(expected, str):
+        assert [expected in mistake for mistake in mistakes] == [True], mistakes
+    else:
+        assert (content, mistakes) == (expected, [])
+
+
+def test_each_difference_has_its_test() -> None:
+    assert {reason for reason, *_ in OTHERWISE} == set(DELIBERATE) - {"remote"}  # which no test fetches
