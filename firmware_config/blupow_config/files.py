@@ -2,12 +2,12 @@
 
 import os
 import stat
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from .errors import ConfigError, ConfigErrors
 from .limits import MAX_ALL_BYTES, MAX_BYTES, MAX_FILES, TooMuchError
-from .problems import did_you_mean
 from .source import Node, parse
 
 MAX_NAMES: Final = 500  # of a folder are looked at for a name like the one that is missing
@@ -102,7 +102,9 @@ class Files:
                 names = [entry.name for entry, _ in zip(found, range(MAX_NAMES), strict=False) if entry.name[0] != "."]
         except OSError:
             return ""
-        return did_you_mean(path.name, names)
+        alike = [name for name in names if Path(name).suffix == path.suffix]
+        close = get_close_matches(path.stem, [Path(name).stem for name in alike], 1)
+        return f", did you mean {close[0] + path.suffix!r}?" if close else ""
 
 
 def _exists(path: Path) -> bool:

@@ -87,6 +87,9 @@ class Substituter:
             )
         if isinstance(node, Extend | Remove) and node.value:
             value = self._texts.value(Leaf(node.place, node.value), path, scope, missing=missing)
+            if isinstance(value, Leaf) and value.secret:
+                self._problems.add(node.place, path, "an id can't be made of a secret: it shows in messages")
+                return Unresolved(node.place)
             return value if isinstance(value, Unresolved) else replace(node, value=plain_value(value))
         return node
 

@@ -157,12 +157,14 @@ class Texts:
         leaf, node = filling.leaf, filling.whole
         if node is None:
             text = filling.text
-            if has_expression(text):
+            if has_expression(text) and (filling.calculated or not filling.secret):
                 return self._calculated(filling, text)
             # what holds a secret is not looked at again: a $ in it is its own
             return text_leaf(leaf.place, text, secret=filling.secret, literal=filling.secret)
         if not isinstance(node, Leaf):
             return node
+        if filling.missing is Missing.KEEP and isinstance(node.value, str) and "$" in node.value:
+            return node  # it lacks something itself, which is to be told where that is written
         node = replace(node, place=leaf.place, secret=node.secret or leaf.secret)
         if not isinstance(node.value, str) or node.secret or not has_expression(node.value):
             return node

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from attack import STATES, clear, plain
-from seeds import advertisements, client_messages, configuration_texts, device_frames, exchanges, noise_flight
+from seeds import (
+    advertisements,
+    client_messages,
+    configuration_texts,
+    device_frames,
+    exchanges,
+    included_texts,
+    noise_flight,
+)
 
 WHOLE: Final[Mapping[str, list[bytes]]] = {
     "plaintext_frames": [plain(message) for message in client_messages()],
@@ -16,6 +24,9 @@ WHOLE: Final[Mapping[str, list[bytes]]] = {
     "shunt_pushes": [response for request, response in device_frames() if not request],
     "advertisements": advertisements(),
     "configurations": [text.encode() for text in configuration_texts()],
+    "configuration_files": [
+        len(main).to_bytes(2) + main.encode() + included.encode() for main, included in included_texts()
+    ],
 }
 IN_PIECES: Final = frozenset({"sessions", "modbus_responses", "shunt_pushes"})
 

@@ -127,6 +127,38 @@ renogy:
     ]
 
 
+def included_texts() -> list[tuple[str, str]]:
+    """Configurations with the file `a.yaml` that they include; there are a secret `s` and a substitution `given`."""
+    return [
+        (
+            """substitutions: {n: 2, unit: {name: Rover, full: "${ unit.name ~ n }"}, secret: !secret s}
+packages:
+  a: !include {file: a.yaml, vars: {port: "${ n * 3000 + 54 }"}}
+  b: {renogy: [{id: !extend rover, name: "${unit.full}"}, {id: !remove gone}], logger: !remove }
+.base: &base {friendly_name: "My ${given}", area: !env_var SHED_AREA Garden}
+esphome: {<<: *base, name: shed}
+api: {encryption: {key: "x${secret}"}}
+""",
+            """defaults: {port: 1}
+renogy:
+  - {id: rover, address: C4:D3:6A:00:00:01, code: !lambda "return ${port};"}
+  - {id: gone, address: !literal "${x}"}
+api: {port: "${port}"}
+logger: {level: DEBUG}
+""",
+        ),
+        (
+            """<<: [!include a.yaml, {api: {port: "${ 6000 + 53 }"}}]
+bluetooth: !include {file: "${ 'a' if n else 'b' }.yaml", condition: "${ n > 1 }"}
+renogy: !include_dir_list .
+substitutions: {n: 1, m: "<% for i in range(n) %>${ i }<% endfor %>${ secret | upper }", secret: !secret s}
+zeroconf: {esphome: "${ m }${secret}"}
+""",
+            "esphome: {name: shed}\n",
+        ),
+    ]
+
+
 def _recording() -> Any:
     return json.loads(RECORDING.read_text())
 

@@ -6,7 +6,7 @@ Each target returns the CPU seconds of its slowest step. They are run by hypothe
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from bumble.core import AdvertisingData
 from seeds import FUZZ_KEY, exchanges, noise_flight
 
 from blupow_config import ConfigError, ConfigErrors, load_config, to_yaml
+from blupow_config.tree import Tree
 from blupow_proxy.ble.advertisement import Advertisement
 from blupow_proxy.modbus import (
     ExceptionResponse,
@@ -46,6 +47,7 @@ from blupow_proxy.renogy.push import MAX_BUFFER_BYTES as MAX_PUSHED_BYTES
 MAX_CONFIG_CPU_S: Final = 2.0  # of a file, which is read once, at the start
 MAX_PARSED_BYTES: Final = 4096  # of one input: what is longer says nothing new
 _FINISHED: Final = 0x8000
+FUZZ_SECRET: Final = "hunter2-hunter2"
 _EPHEMERAL: Final = bytes([0x22]) * 32
 _REQUESTS: Final = tuple(request for request, _ in exchanges())
 _FAMILIES: Final = tuple(Family)
@@ -186,6 +188,40 @@ def configurations(data: bytes) -> float:
     return watch.slowest_s
 
 
+def configuration_files(data: bytes) -> float:
+    """A main file and one that it may include, after a byte that says where they are parted: a tree, or mistakes."""
+    watch = Stopwatch()
+    parted = 1 + int.from_bytes(data[:2]) % max(len(data), 1)
+    with tempfile.TemporaryDirectory(prefix="blupow-fuzz-") as folder:
+        path = Path(folder, "proxy.yaml")
+        path.write_bytes(data[2 : 1 + parted])
+        Path(folder, "a.yaml").write_bytes(data[1 + parted :])
+        Path(folder, "secrets.yaml").write_text(f"s: {FUZZ_SECRET}\n")
+        try:
+            with watch:
+                tree = Tree(path, {"given": "1"})
+        except ConfigErrors as errors:
+            mistakes = errors.errors
+        else:
+            mistakes = tuple(tree.problems)
+            assert all(tree.error(secret, "") for secret in tree.secret_paths)
+            assert FUZZ_SECRET not in repr(_without(tree.content, tree.secret_paths, ()))
+    assert all(str(mistake).isprintable() for mistake in mistakes)
+    assert all(FUZZ_SECRET not in str(mistake) for mistake in mistakes)
+    return watch.slowest_s
+
+
+def _without(content: Any, paths: Container[tuple[str | int, ...]], path: tuple[str | int, ...]) -> Any:
+    """Return content without the values at some paths."""
+    if path in paths:
+        return None
+    if isinstance(content, dict):
+        return {key: _without(value, paths, (*path, key)) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without(value, paths, (*path, at)) for at, value in enumerate(content)]
+    return content
+
+
 TARGETS: Final[dict[str, Target]] = {
     target.__name__: target
     for target in (
@@ -198,13 +234,14 @@ TARGETS: Final[dict[str, Target]] = {
         shunt_pushes,
         advertisements,
         configurations,
+        configuration_files,
     )
 }
 
 
 def check(name: str, data: bytes) -> None:
     """Run a target; a step that was slow has to be slow three times, as this machine may have been busy."""
-    limit = MAX_CONFIG_CPU_S if name == configurations.__name__ else MAX_CPU_S
+    limit = MAX_CONFIG_CPU_S if name in (configurations.__name__, configuration_files.__name__) else MAX_CPU_S
     slowest = min(_until_quick(TARGETS[name], data, limit))
     assert slowest <= limit, f"{name} took {slowest:.3f} s of CPU for {data[:100].hex()}"
 
