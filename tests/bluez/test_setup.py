@@ -128,9 +128,9 @@ async def test_survey_while_a_signal_changes(room: Rig) -> None:
     await room.room("range", address=rover, within=True)
     await room.room("unit", address=rover, rssi=-70)
     await until_said("good")
-    last = [line for line in lines(room, "survey") if line["address"] == rover][-1]
-    assert 0.3 < last["per_s"] < 3.0  # the radio reports a unit once a second
-    assert -76 <= last["worst_dbm"] <= last["mean_dbm"] <= last["best_dbm"] <= -64
+    steady = [line for line in lines(room, "survey") if line["name"] == "Battery"][-1]
+    assert 0.3 < steady["per_s"] < 3.0  # the radio reports a unit once a second
+    assert -75 <= steady["worst_dbm"] <= steady["mean_dbm"] <= steady["best_dbm"] <= -69  # it wavers by 3 dB
     await room.signal("survey", 2)
     assert await room.wait("survey", STEP_S) == 0
 
