@@ -14,6 +14,7 @@ from driver import FAMILIES, VARIANTS
 from esphome import FIRST_UNIT_PORT, PORT
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
+from blupow_config.ids import device_number
 from blupow_proxy.app import Proxy, Surroundings
 from blupow_proxy.renogy import Family
 from blupow_proxy.simulator import VirtualRadio, demo_units
@@ -100,6 +101,20 @@ class Side:
 
     def _received(self, state: EntityState) -> None:
         self.states[key_of(state, type(state).__name__.removesuffix("State"))] = state
+
+    def _key(self, family: Family, name: str) -> EntityKey:
+        device = device_number(str(family))
+        (key,) = [key for key, entity in self.entities.items() if (entity.device_id, entity.name) == (device, name)]
+        return key
+
+    def of(self, family: Family, name: str) -> Any:
+        """Return the state of a unit's entity."""
+        return self.value(self._key(family, name))
+
+    def switch(self, family: Family, name: str, *, on: bool) -> None:
+        """Turn a unit's switch."""
+        _, device, key = self._key(family, name)
+        self.client.switch_command(key, on, device_id=device)
 
     def value(self, key: EntityKey) -> Any:
         """Return the state of an entity; None when it is missing."""

@@ -105,6 +105,7 @@ async def test_shows_the_same(both: Both) -> None:
             assert both.esp.value(key) is None, entity.name
 
 
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
 async def test_asks_the_same(both: Both) -> None:
     """The same requests, and the live ones as often."""
     sides = (both.room.units, both.room.twins)
@@ -131,6 +132,7 @@ def mend(room: Room) -> None:
                 setattr(unit.faults, field.name, getattr(Faults(), field.name))
 
 
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
 async def test_goes_wrong(both: Both) -> None:
     """A value out of range, a refused block, an implausible one, silence: what is not known is missing."""
     room, before = both.room, {family: both.missing(family) for family in both.room.units}
@@ -148,6 +150,7 @@ async def test_goes_wrong(both: Both) -> None:
     await both.recovers(before, held)
 
 
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
 async def test_goes_wrong_otherwise(both: Both) -> None:
     """Damaged replies, those of another device, a silent block; but noise around a reply harms nothing."""
     room, before = both.room, {family: both.missing(family) for family in both.room.units}
@@ -163,6 +166,30 @@ async def test_goes_wrong_otherwise(both: Both) -> None:
     await both.recovers(before, held)
 
 
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
+async def test_leaves_the_link_to_the_phone(both: Both) -> None:
+    """While it is released nothing is asked, and what was read goes; taken back, all is there again."""
+    family = Family.DCC
+    before = {each: both.missing(each) for each in both.room.units}
+    for side in (both.esp, both.python):
+        side.switch(family, "Release link", on=True)
+    await both.until_missing(family, "House battery voltage", "Solar power")
+    for side in (both.esp, both.python):
+        assert side.of(family, "Link status") == "released: the phone app may connect now"
+        assert side.of(family, "Link") is False
+        assert side.of(family, "Release link") is True
+    counts = [room[family].request_count for room in (both.room.units, both.room.twins)]
+    await asyncio.sleep(3.0)
+    assert [room[family].request_count for room in (both.room.units, both.room.twins)] == counts
+    for side in (both.esp, both.python):
+        side.switch(family, "Release link", on=False)
+    await until(lambda: {each: both.missing(each) for each in both.room.units} == before)
+    await both.agree()
+    for side in (both.esp, both.python):
+        assert side.of(family, "Link status") == "connected"
+
+
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
 async def test_reads_everything_anew_when_asked_to(both: Both) -> None:
     """What is read every five minutes as well; it stays changed, since a minute has to pass between two times."""
     both.room.units[Family.CONTROLLER].faults.overrides |= {57348: 1, 57355: 0x7777}

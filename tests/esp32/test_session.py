@@ -111,6 +111,18 @@ def test_a_late_reply_is_not_anothers(program: Path) -> None:
         assert times
 
 
+def test_it_is_quiet_after_a_silence(program: Path) -> None:
+    """A reply names no register: after a timeout nothing is asked until nothing has come for a second."""
+    unit, answer = simulated(Family.DCC)
+    unit.faults.silent_registers = {288}
+    with Driver(program, Family.DCC) as driver:
+        link = Link(driver, answer)
+        link.run(30)
+        pairs = [(earlier, later) for earlier, later in pairwise(link.sent) if earlier[1].register == 288]
+        assert pairs
+        assert min(later[0] - earlier[0] for earlier, later in pairs) >= 2000 + 1000
+
+
 def test_a_value_goes_when_it_is_old(program: Path) -> None:
     """Silence: values stay for as long as they are current, then the link is given up."""
     unit, answer = simulated(Family.DCC)
