@@ -80,6 +80,6 @@ def _main() -> str:
         "icon: 'mdi:cellphone-link', entity_category: config}"
         for family in FAMILIES
     ]
-    lines.append("packages:")
+    lines += ["packages:", "  node: !include packages/node.yaml"]
     lines += [f"  {family}: !include packages/{family}.yaml" for family in FAMILIES]
     return "\n".join(lines) + "\n"

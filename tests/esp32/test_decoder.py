@@ -157,7 +157,10 @@ def test_any_bytes(program: Path) -> None:
     with Driver(program, Family.DCC) as driver:
         for _ in range(3000):
             address, words = source.choice((0xFF, 0x30, 1)), source.choice((1, 2, 7, 34))
-            reply = append_crc(bytes((source.choice((address, 0x30)), 3, 2 * words)) + source.randbytes(2 * words))
+            payload = source.randbytes(2 * words)
+            if source.random() < 0.3:  # registers may hold what looks like a frame
+                payload = (append_crc(bytes((address, 0x83, 2))) + payload)[: 2 * words]
+            reply = append_crc(bytes((source.choice((address, 0x30)), 3, 2 * words)) + payload)
             parts = [reply]
             for _ in range(source.randrange(4)):
                 damaged = bytearray(source.choice(parts))

@@ -90,6 +90,8 @@ async def test_lists_the_same(both: Both) -> None:
     units = {key: entity for key, entity in both.python.entities.items() if entity.device_id}
     absent = {entity.name for key, entity in units.items() if key not in both.esp.entities}
     assert absent == ONLY_ON_THE_PI
+    on_both = {entity.name for key, entity in both.python.entities.items() if key in both.esp.entities}
+    assert {"Uptime", "Restart", "Release link", "Battery power"} <= on_both
     for key, entity in both.python.entities.items():
         if key in both.esp.entities:
             assert face(both.esp.entities[key]) == face(entity)

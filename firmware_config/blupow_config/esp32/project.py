@@ -15,8 +15,14 @@ from .boards import BOARDS
 from .package import EspUnit, flow, register_package
 
 SECRETS_FILE: Final = "secrets.yaml"
+OWN_FILE: Final = "own.yaml"
 _KEY_BYTES: Final = 32
 _COMPONENTS: Final = ("renogy", "renogy_bt")
+_OWN: Final = """\
+# Your own settings: kept when the project is written again. What stands here counts more than the rest.
+logger:
+  level: INFO
+"""
 _IGNORED: Final = f"/.esphome/\n/{SECRETS_FILE}\n__pycache__/\n"
 
 
@@ -48,7 +54,7 @@ class EspProject:
         return BOARDS[self.board].network == "wifi"
 
     def files(self) -> dict[str, str]:
-        """Return the content of every file but the secrets, by its path."""
+        """Return the content of every file but the user's own, by its path."""
         self._check()
         board = _static(f"boards/{self.board}.yaml")
         content = {self.main_file: self._main(), ".gitignore": _IGNORED, "board.yaml": board}
@@ -81,7 +87,7 @@ class EspProject:
 
     def _packages(self) -> Iterator[str]:
         board = BOARDS[self.board]
-        yield from ("base", board.network)
+        yield from ("base", "node", board.network)
         if not board.owns_units:
             return
         yield "bluetooth"
@@ -98,7 +104,7 @@ class EspProject:
             packages += [f"  {unit.id}: !include packages/{unit.id}.yaml", f"  {unit.id}_link: !include {include}"]
         esphome = {"name": self.name, "friendly_name": self.friendly_name} | ({"area": self.area} if self.area else {})
         lines = [
-            f"# {self.friendly_name}: {board.title}. Made by `blupow-proxy esp32 new`; your own settings go here.",
+            f"# {self.friendly_name}: {board.title}. Made by `blupow-proxy esp32 new`; your own goes into {OWN_FILE}.",
             "substitutions:",
             f"  project_version: {flow(self.version)}",
             f'  links: "{board.links}"',
@@ -113,11 +119,12 @@ class EspProject:
         if self.units:
             refresh = [f"        - renogy.refresh: {unit.id}_unit" for unit in self.units]
             lines += ["api:", "  actions:", "    - action: refresh", "      then:", *refresh, "        - api.respond:"]
-        return "\n".join([*lines, "packages:", "  board: !include board.yaml", *packages]) + "\n"
+        packages = ["  board: !include board.yaml", *packages, f"  own: !include {OWN_FILE}"]
+        return "\n".join([*lines, "packages:", *packages]) + "\n"
 
 
 def write_project(folder: Path, project: EspProject, *, overwrite: bool = False) -> None:
-    """Write the project; secrets that are there stay. ProjectError, and nothing is written, when files differ."""
+    """Write the project but the user's own files that are there; ProjectError, and nothing is, when others differ."""
     content = project.files()
     differing = [path for path, text in content.items() if _differs(folder / path, text)]
     if differing and not overwrite:
@@ -134,6 +141,8 @@ def write_project(folder: Path, project: EspProject, *, overwrite: bool = False)
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
+    if not (folder / OWN_FILE).exists():
+        (folder / OWN_FILE).write_text(_OWN, "utf-8")
     if not kept.exists():
         descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
