@@ -74,7 +74,7 @@ class Driver:
 
     def __init__(self, program: Path, family: Family) -> None:
         self.blocks = hub(family)["blocks"]
-        self.rows = [row["key"] for row in hub(family)["registers"]]
+        self.rows = [row["row"] for row in hub(family)["registers"]]
         self._process = subprocess.Popen(
             [program, str(family)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )

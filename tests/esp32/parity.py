@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aioesphomeapi import APIClient, EntityInfo, EntityState, UserService
 from driver import FAMILIES, VARIANTS
-from esphome import FIRST_UNIT_PORT, PORT
+from real_esphome import FIRST_UNIT_PORT, PORT
 
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
 from blupow_config.ids import device_number
@@ -42,6 +42,7 @@ class Room:
         self.units: dict[Family, Any] = {unit.members[0].family: unit for unit in units if unit.members}
         for unit in self.units.values():
             unit.latency_s = 0.02
+        self.writers: dict[Family, asyncio.StreamWriter] = {}
         # the same devices over TCP, with a record of their own
         self.twins = {family: replace(unit, requests=[]) for family, unit in self.units.items()}
 
@@ -68,6 +69,7 @@ class Room:
 
     async def _serve(self, family: Family, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         unit = self.twins[family]
+        self.writers[family] = writer
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 request = await reader.readexactly(8)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from driver import FAMILIES, VARIANTS
-from esphome import run
+from real_esphome import run
 
 from blupow_config.esp32 import BOARDS
 from blupow_proxy.cli import main

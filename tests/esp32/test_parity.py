@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from esphome import build_parity
 from parity import EntityInfo, EntityKey, Room, Side, differences, firmware, python_proxy
+from real_esphome import build_parity
 from waiting import until
 
 from blupow_config.ids import device_number
@@ -166,6 +166,19 @@ async def test_goes_wrong_otherwise(both: Both) -> None:
     await both.until_missing(Family.BATTERY, "Battery voltage", "Cell voltage 1")
     assert both.missing(Family.INVERTER) == before[Family.INVERTER]
     await both.recovers(before, held)
+
+
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
+async def test_finds_a_lost_link_again(both: Both) -> None:
+    """What ends without a word is there again before any value is old."""
+    before = both.missing(Family.INVERTER)
+    twin = both.room.twins[Family.INVERTER]
+    asked = twin.request_count
+    both.room.writers[Family.INVERTER].close()
+    await until(lambda: both.esp.of(Family.INVERTER, "Link") is False)
+    await until(lambda: both.esp.of(Family.INVERTER, "Link") is True and twin.request_count > asked)
+    assert both.missing(Family.INVERTER) == before
+    await both.agree()
 
 
 @pytest.mark.parametrize("both", ["simulated"], indirect=True)

@@ -139,7 +139,7 @@ def _rows(family: Family) -> list[ShownRow]:
 def _register(shown: ShownRow, unit: EspUnit) -> Entry:
     """Return what decodes a row; what depends on the variant is settled here."""
     row = shown.row
-    entry: Entry = {"key": row.key, "register": row.register, "type": row.type}
+    entry: Entry = {"row": row.key, "register": row.register, "type": row.type}
     if row.words > 1:
         entry["words"] = row.words
     scale = row.scale if unit.variant is None else row.scale_by_variant.get(unit.variant, row.scale)

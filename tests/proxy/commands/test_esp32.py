@@ -171,7 +171,7 @@ def test_takes_over_a_pis_configuration(tmp_path: Path, monkeypatch: pytest.Monk
     battery = load(tmp_path / "new" / "packages" / "renogy_c4d36a000003.yaml")
     listed = {entity["name"] for entity in battery["sensor"] if "link" not in entity}
     assert listed == {"Battery voltage", "Battery current", "Battery power", "Cell voltage 1", "Cell voltage 2"}
-    current = next(row for row in battery["renogy"][0]["registers"] if row["key"] == "battery_current")
+    current = next(row for row in battery["renogy"][0]["registers"] if row["row"] == "battery_current")
     assert current["scale"] == 0.1
 
 
@@ -225,7 +225,7 @@ def test_lists_what_is_likely_to_be_there() -> None:
 
 def test_without_its_variant_a_batterys_current_is_unsure() -> None:
     unit = EspUnit(id="pack", name="Pack", address="", family=Family.BATTERY)
-    rows = {row["key"]: row for row in yaml.safe_load(register_package(unit))["renogy"][0]["registers"]}
+    rows = {row["row"]: row for row in yaml.safe_load(register_package(unit))["renogy"][0]["registers"]}
     assert rows["battery_current"]["unsure"] is True
     assert "unsure" not in rows["battery_voltage"]
 
@@ -236,7 +236,7 @@ def test_every_state_has_a_source(family: Family) -> None:
     unit = EspUnit(id="unit", name="Unit", address="", family=family, variant="legacy")
     package = yaml.safe_load(register_package(unit))
     (block,) = package["renogy"]
-    rows = {row["key"] for row in block["registers"]}
+    rows = {row["row"] for row in block["registers"]}
     entities = [entity for kind in Kind for entity in package[kind] if "link" not in entity]
     assert len(entities) == len(unit.states())
     for entity in entities:

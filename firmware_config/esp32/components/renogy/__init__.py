@@ -36,7 +36,7 @@ _word = cv.int_range(min=0, max=0xFFFFFFFF)
 
 _REGISTER = cv.Schema(
     {
-        cv.Required("key"): cv.string_strict,
+        cv.Required(CONF_ROW): cv.string_strict,
         cv.Required("register"): cv.uint16_t,
         cv.Optional("words"): cv.int_range(min=1, max=125),
         cv.Required(CONF_TYPE): cv.one_of(*TYPES),

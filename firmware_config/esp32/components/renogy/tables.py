@@ -15,9 +15,9 @@ class UnknownRowError(ValueError):
 def row_place(rows: Sequence[Mapping[str, Any]], key: str) -> int:
     """Return the place of a row; UnknownRowError."""
     for place, row in enumerate(rows):
-        if row["key"] == key:
+        if row["row"] == key:
             return place
-    raise UnknownRowError(f"no register has the key {key!r}")
+    raise UnknownRowError(f"no register is called {key!r}")
 
 
 def decimals(scale: float | None) -> int:
@@ -32,7 +32,7 @@ def cpp_map(name: str, unit: Mapping[str, Any]) -> str:
     row_table = tables.add("Row", "rows", (tables.row(row, rows) for row in rows))
     block_table = tables.add("Block", "blocks", (tables.block(block, rows) for block in unit["blocks"]))
     kin = (f"{{{_text(entry['match'])}, {_text(entry['family'])}}}" for entry in unit["models"])
-    keys = [row["key"] for row in rows]
+    keys = [row["row"] for row in rows]
     fields = {
         "family": _text(unit["family"]),
         "addresses": tables.add("uint8_t", "addresses", map(str, unit["addresses"])),
@@ -82,7 +82,7 @@ class _Tables:
         limit_from, limit = row.get("at_most", (None, None))
         return _init(
             {
-                "key": _text(row["key"]),
+                "key": _text(row["row"]),
                 "first": row["register"],
                 "words": row.get("words"),
                 "type": f"Type::{row['type'].upper()}",
