@@ -1,7 +1,6 @@
 """Jinja within bounds: every step, call and result of an expression is counted; loaded when one is there."""
 
 import math
-import re
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +16,19 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from .bounds import (
+    MAX_WIDTH,
+    TOO_LARGE,
+    check_format,
+    check_length,
+    check_replacement,
+    check_widths,
+    size,
+    widths,
+)
 from .expression import MISSING, ExpressionError, UndefinedNameError
 from .limits import MAX_BITS, MAX_EXPRESSIONS, MAX_ITEMS, MAX_TEXT, Budget, TooMuchError
 
-MAX_WIDTH: Final = 1_000  # columns to which texts are filled up, or digits: a line is shorter
 COMPILING: Final = 40  # times the work that handling a text is
 MAX_PARTS: Final = 64  # nodes of lists in lists that a result may have
 
@@ -245,7 +253,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         """Return a value that is not too large, and count it."""
         if isinstance(value, Iterator):
             return value  # which makes its values when they are asked for
-        self._budget.work(1 + _size(value))
+        self._budget.work(1 + size(value))
         return value
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -283,10 +291,10 @@ class _Environment(ImmutableSandboxedEnvironment):
                 raise ExpressionError("the number is too large")
         elif operator == "*" and (isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple)):
             many, times = (left, right) if isinstance(right, int) else (right, left)
-            if isinstance(times, int) and _size(many) * max(times, 0) > MAX_TEXT:
+            if isinstance(times, int) and size(many) * max(times, 0) > MAX_TEXT:
                 raise ExpressionError(TOO_LARGE)
         elif operator == "%" and isinstance(left, str):
-            _check_format(left)
+            check_format(left)
         elif operator == "+":
             self.bounded(left)
             self.bounded(right)
@@ -294,12 +302,12 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def _check_text_method(self, text: str, name: str, given: list[Any]) -> None:
         if name == "format":  # the filter: `'%03d' | format(number)`
-            _check_format(text)
-        _check_widths(given)
+            check_format(text)
+        check_widths(given)
         if name == "replace" and len(given) > 1 and all(isinstance(value, str) for value in given[:2]):
-            _check_replacement(text, given[0], given[1])
+            check_replacement(text, given[0], given[1])
         if name == "join" and given and isinstance(given[0], list | tuple):
-            _check_length(len(text) * len(given[0]) + _size(given[0]))
+            check_length(len(text) * len(given[0]) + size(given[0]))
 
     def _check_whole_numbers(self, called: Any, given: list[Any]) -> None:
         numbers = [number for value in given for number in (value if isinstance(value, list | tuple) else [value])]
@@ -325,62 +333,11 @@ class _Environment(ImmutableSandboxedEnvironment):
                 name = function.__name__.removeprefix("do_")
                 self._check_text_method(given[0], name, given[1:])
                 if name == "indent":
-                    _check_length(len(given[0]) + given[0].count("\n") * max([0, *_widths(given[1:])]))
+                    check_length(len(given[0]) + given[0].count("\n") * max([0, *widths(given[1:])]))
             elif function.__name__.removeprefix("sync_").removeprefix("do_") == "join" and len(given) > 1:
-                _check_length(_size(given[0]) * (1 + len(str(given[1]))))
+                check_length(size(given[0]) * (1 + len(str(given[1]))))
             else:
-                _check_widths(given[1:])
+                check_widths(given[1:])
             return self.bounded(function(*arguments, **named))
 
         return counted
-
-
-TOO_LARGE: Final = f"a text may have {MAX_TEXT:,} characters at most, a list {MAX_ITEMS:,} items"
-
-
-def _check_length(length: int) -> None:
-    if length > MAX_TEXT:
-        raise ExpressionError(TOO_LARGE)
-
-
-def _widths(given: Iterable[Any]) -> list[int]:
-    return [value for value in given if isinstance(value, int)] + [
-        len(value) for value in given if isinstance(value, str)
-    ]
-
-
-def _check_widths(given: Iterable[Any]) -> None:
-    if any(isinstance(value, int) and value > MAX_WIDTH for value in given):
-        raise ExpressionError(f"a width may be {MAX_WIDTH:,} at most")
-
-
-def _check_replacement(text: str, old: str, new: str) -> None:
-    _check_length(len(text) + (text.count(old) if old else len(text) + 1) * len(new))
-
-
-def _check_format(text: str) -> None:
-    """Refuse widths that are long, or not written there."""
-    if re.search(r"%[^%a-zA-Z]*(?:[0-9]{4}|\*)", text):
-        raise ExpressionError(f"a format's widths may be {MAX_WIDTH - 1} at most")
-
-
-def _size(value: Any) -> int:
-    """Return how many characters and items a value has; ExpressionError if these are too many."""
-    size, waiting = 0, [value]
-    while waiting:
-        part = waiting.pop()
-        size += 1
-        if isinstance(part, str):
-            size += len(part)
-        elif isinstance(part, int):
-            if part.bit_length() > MAX_BITS:
-                raise ExpressionError("the number is too large")
-        elif isinstance(part, list | tuple | dict):
-            if len(part) > MAX_ITEMS:
-                raise ExpressionError(TOO_LARGE)
-            waiting += part
-            if isinstance(part, dict):
-                waiting += part.values()
-        if size > MAX_TEXT:
-            raise ExpressionError(TOO_LARGE)
-    return size

@@ -22,9 +22,10 @@ from .nodes import (
     without_context,
 )
 from .problems import Problems
-from .reader import CONDITION_ADVICE, NO_WORD, Reader, condition_holds, has_text_to_resolve
+from .reader import Reader, condition_holds, has_text_to_resolve
 from .scope import Scope
 from .source import Place
+from .tags import CONDITION_ADVICE, NO_WORD
 from .text import Missing, NotYetError, Texts
 from .values import plain_value
 

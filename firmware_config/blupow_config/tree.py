@@ -8,9 +8,9 @@ from typing import Any
 from .errors import ConfigError
 from .limits import MAX_DEPTH
 from .nodes import STEP_LENGTH, Block, Items, Leaf, Node, Path_, Unresolved, dotted
-from .reader import NO_WORD
 from .resolution import Resolution
 from .source import Place
+from .tags import NO_WORD
 
 __all__ = ["STEP_LENGTH", "Path_", "Tree", "dotted"]
 

@@ -242,9 +242,9 @@ renogy:
         "main.yaml:6:24: api.ports: not a valid option, did you mean 'port'?",
         "main.yaml:10:5: renogy.0: parts/gone.yaml: there is no parts/gone.yaml",
         "main.yaml:11:6: renogy.1.address: there is no secret 'address' in secrets.yaml beside this file",
-        "main.yaml:11:36: renogy.2.name: expected a text: put it in quotes",
+        "main.yaml:11:38: renogy.2.name: expected a text: put it in quotes",
         "parts/a.yaml:2:1: not valid YAML: did not find expected node content",
-        "parts/b.yaml:2:12: zeroconf.esphome: expected one of auto, always, never, did you mean 'always'?",
+        "parts/b.yaml:2:12: zeroconf.esphome: expected one of auto, always, never",
         "parts/b.yaml:3:13: bluetooth.adapter: the environment has no variable 'SHED_NOPE': "
         "set it, or write a default after its name",
         "parts/c.yaml:2:17: renogy.0: there is no substitution 'key': "
