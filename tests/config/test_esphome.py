@@ -141,7 +141,76 @@ def test_configurations_become_what_esphome_makes_of_them(oracle: Oracle, tmp_pa
             pytest.fail(f"seed {seed}: {found[0]}{project}{found[1]}", pytrace=False)
 
 
-BASE = "esphome: {name: x}\n"
+ALIKE: list[dict[str, str]] = [  # what is not made at random
+    {
+        "main.yaml": "substitutions: {v: 1}\npackages: !include {file: p.yaml, vars: {v: 2}}\nk: {a: '${v}'}\n",
+        "p.yaml": "one: {k: {b: '${v}'}}\ntwo: !include q.yaml\n",
+        "q.yaml": "k: {c: '${v}'}\n",
+    },
+    {"main.yaml": "packages: !include 'p${n}.yaml'\nsubstitutions: {n: 1}\n", "p1.yaml": "- k: [a]\n- {k: [b]}\n"},
+    {"main.yaml": "substitutions: !include s.yaml\nk: '${a}'\n", "s.yaml": "a: [1, '${b}']\nb: x\n"},
+    {"main.yaml": "substitutions: !include s.yaml\npackages: [{k: ['${a}']}]\n", "s.yaml": "a: 1\n"},
+    {
+        "main.yaml": "a: !include_dir_named d\nb: !include_dir_merge_named d\nc: !include_dir_list e\nd: !include_dir_merge_list e\n",
+        "d/x.yaml": "defaults: {q: 1}\nr: 1\n",
+        "e/y.yaml": "[1, 2]\n",
+        "e/secrets.yaml": "s: 1\n",
+        "e/.hidden.yaml": "[3]\n",
+    },
+    {
+        "main.yaml": "substitutions: {v: out}\nk: {<<: !include {file: i.yaml, vars: {v: in}}, b: '${v}'}\n",
+        "i.yaml": "defaults: {w: 5}\na: '${v}${w}'\nc: {d: ['${v}'], defaults: {v: deep}}\n'${v}': 1\n",
+    },
+    {
+        "main.yaml": "k: [!secret a, !include d/i.yaml, !include f/i.yaml]\nn: !secret n\n",
+        "secrets.yaml": "a: 1\nn:\n",
+        "d/i.yaml": "x: !secret a\n",
+        "d/secrets.yaml": "a: two\n",
+        "f/i.yaml": "x: !secret a\n",
+    },
+    {"main.yaml": "k: !secret a\n", "secrets.yaml": "b: 1\n"},
+    {"main.yaml": "k: !include d/i.yaml\n", "secrets.yaml": "a: 1\n", "d/i.yaml": "x: !secret a\n", "d/secrets.yaml": "b: 1\n"},
+    {"main.yaml": "k: [!env_var SHED_NOPE a  b, !env_var PATH x]\n"},
+    {"main.yaml": "k: !env_var SHED_NOPE\n"},
+    {"main.yaml": "!include {file: r.yaml, vars: {v: 1}}\n", "r.yaml": "k: '${v}'\n"},
+    {"main.yaml": "k: !include r.yaml\n", "r.yaml": "!include {file: t.yaml, vars: {v: 1, w: 2}}\n", "t.yaml": "defaults: {w: 3}\na: '${v}${w}'\n"},
+    {"main.yaml": "k: !include e.yaml\nl: !include f.yaml\n", "e.yaml": "", "f.yaml": "0\n"},
+    {"main.yaml": "a: 1\na: 2\n"},
+    {"main.yaml": "a: &x 1\nb: &x 2\n"},
+    {"main.yaml": "a: !nope 1\n"},
+    {"main.yaml": "a: [\n"},
+    {"main.yaml": "a: REPLACEME\n"},
+    {"main.yaml": "a: !literal REPLACEME\n"},
+    {"main.yaml": "a: [yes, Off, ~, null, 0x1F, 0b11, 1_000, +5, .5, 1., 1e3, 1.5e+3, .inf, -.INF, '5', \"5\", !!str 5, !!int '5', y, n]\n"},
+    {"main.yaml": "a: |\n  x\n  y\nb: >-\n  x\n  y\nc: \"a\\tb\\u00e9\"\nd: 'it''s'\n"},
+    {"main.yaml": "substitutions: {1a: 1}\n"},
+    {"main.yaml": "substitutions: [a]\n"},
+    {"main.yaml": "substitutions:\n"},
+    {"main.yaml": "packages:\n"},
+    {"main.yaml": "packages: {a: 5}\n"},
+    {"main.yaml": "k: !include nope.yaml\n"},
+    {"main.yaml": "k: !include {vars: {a: 1}}\n"},
+    {"main.yaml": "k: !include {file: f.yaml, condition: perhaps}\n", "f.yaml": "a: 1\n"},
+    {"main.yaml": "k: !include {file: nope.yaml, condition: no}\n"},
+    {"main.yaml": "k: {<<: 5}\n"},
+    {"main.yaml": "k: {<<: !include f.yaml}\n", "f.yaml": "[1]\n"},
+]  # fmt: skip
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("files", ALIKE, ids=lambda files: str(files)[15:50])
+def test_what_is_alike(oracle: Oracle, tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    answer = oracle.ask(tmp_path / "main.yaml")
+    content, mistakes = ours(tmp_path / "main.yaml")
+    if "error" in answer:
+        assert mistakes, f"ESPHome: {answer['error']}\nours: {content}"
+    else:
+        assert (content, mistakes) == (answer["content"], [])
+
+
 OTHERWISE: list[tuple[str, dict[str, str], Any, Any]] = [  # reason, files, what ESPHome makes of it, what we do
     ("missing", {"main.yaml": "k: ${nope}\n"}, {"k": "${nope}"}, "main.yaml:1:4: k: there is no substitution 'nope'"),
     (
