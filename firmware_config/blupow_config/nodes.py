@@ -107,14 +107,10 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A value that is not known, as there is a mistake in it; without ``message`` it has been told already.
-
-    The mistake stands at the value's key, or at ``place`` itself if that is ``exact``.
-    """
+    """A value that is not known, as there is a mistake in it; without ``message`` it has been told already."""
 
     place: Place
     message: str = ""
-    exact: bool = False
 
 
 type Node = Leaf | Block | Items | Include | Extend | Remove | Unresolved
@@ -131,7 +127,7 @@ def with_context(node: Node, variables: Variables | None) -> Node:
         defaults = node.get("defaults")
         if not isinstance(defaults, Block):
             message = "expected the variables' names and values below it"
-            return node.with_value("defaults", Unresolved(node.entries["defaults"][0].place, message, exact=True))
+            return node.with_value("defaults", Unresolved(node.entries["defaults"][0].place, message))
         variables = {**{name: value for name, (_, value) in defaults.entries.items()}, **(variables or {})}
         node = node.without("defaults")
     if not isinstance(node, Leaf | Block | Items):

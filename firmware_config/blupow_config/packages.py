@@ -7,7 +7,7 @@ from typing import Final
 
 from .expression import has_expression
 from .merging import merge, merged_blocks
-from .nodes import Block, Include, Items, Key, Leaf, Node, Path_, Remove, Unresolved, is_text
+from .nodes import Block, Include, Items, Leaf, Node, Path_, Remove, Unresolved, is_text
 from .problems import Problems
 from .scope import Scope
 from .substitution import Substituter
@@ -41,50 +41,48 @@ class Packages:
 
     def _walk(self, config: Block, scope: Scope, path: Path_) -> Block:
         """Return a configuration or a package with the packages in it loaded, the last one first."""
-        key, packages = config.entries[PACKAGES]
+        packages = config.entries[PACKAGES][1]
         path = (*path, PACKAGES)
         if isinstance(packages, Include):
             loaded = self._substituter.include(
-                packages, path, scope, lambda content, _: self._each(key, content, scope, path)
+                packages, path, scope, lambda content, _: self._each(content, scope, path)
             )
         else:
-            loaded = self._each(key, packages, scope, path)
+            loaded = self._each(packages, scope, path)
         return config.with_value(PACKAGES, loaded)
 
-    def _each(self, key: Key, packages: Node, scope: Scope, path: Path_) -> Node:
+    def _each(self, packages: Node, scope: Scope, path: Path_) -> Node:
         if isinstance(packages, Block):
             entries = dict(packages.entries)
             self._substituter.lacks_names |= packages.incomplete
             for name, (own, package) in reversed(list(packages.entries.items())):
-                entries[name] = (own, self._package(own, package, scope, (*path, name)))
+                entries[name] = (own, self._package(package, scope, (*path, name)))
             return replace(packages, entries=entries)
         if isinstance(packages, Items):
             items = list(packages.items)
             for at in reversed(range(len(items))):
-                items[at] = self._package(None, items[at], scope, (*path, at))
+                items[at] = self._package(items[at], scope, (*path, at))
             return replace(packages, items=tuple(items))
         if isinstance(packages, Unresolved):
             self._substituter.lacks_names = True
-            return self._substituter.entry(key, packages, path, scope)
+            return self._substituter.entry(packages, path, scope)
         return self._refused(packages, path, "expected packages below it, as `name: !include FILE`")
 
-    def _package(
-        self, key: Key | None, package: Node, scope: Scope, path: Path_, rounds: int = 0, *, pushed: bool = False
-    ) -> Node:
+    def _package(self, package: Node, scope: Scope, path: Path_, rounds: int = 0, *, pushed: bool = False) -> Node:
         """Return a package with the packages in it loaded; its variables are in ``scope`` if they are ``pushed``."""
         if isinstance(package, Include):
             loaded = self._substituter.include(
                 package,
                 path,
                 scope,
-                lambda content, within: self._package(None, content, within, path, rounds + 1, pushed=True),
+                lambda content, within: self._package(content, within, path, rounds + 1, pushed=True),
                 missing_variables=Missing.RAISE,
             )
             self._substituter.lacks_names |= isinstance(loaded, Unresolved)
             return loaded
         if isinstance(package, Unresolved):
             self._substituter.lacks_names = True
-            return self._substituter.entry(key or Key(package.place, ""), package, path, scope)
+            return self._substituter.entry(package, path, scope)
         if isinstance(package, Leaf) and is_text(package):
             if not has_expression(package.value) or rounds >= MAX_ROUNDS:
                 return self._refused(package, path, REMOTE if _REMOTE.match(package.value) else NO_PACKAGE)
@@ -92,7 +90,7 @@ class Packages:
             if isinstance(resolved, Unresolved):
                 self._substituter.lacks_names = True
                 return resolved
-            return self._package(key, resolved, scope, path, rounds + 1)
+            return self._package(resolved, scope, path, rounds + 1)
         if not isinstance(package, Block):
             return self._refused(package, path, NO_PACKAGE)
         if "url" in package.entries:
@@ -113,7 +111,7 @@ class Packages:
             self._collected = merge(self._remembered(substitutions, scope), self._collected or substitutions)
         elif isinstance(substitutions, Unresolved):
             self._substituter.lacks_names = True
-            self._substituter.entry(package.entries[SUBSTITUTIONS][0], substitutions, (*path, SUBSTITUTIONS), scope)
+            self._substituter.entry(substitutions, (*path, SUBSTITUTIONS), scope)
         elif substitutions is not None and not (isinstance(substitutions, Leaf) and substitutions.value is None):
             self._refused(substitutions, (*path, SUBSTITUTIONS), NO_SUBSTITUTIONS)
         package = package.without(SUBSTITUTIONS)
@@ -170,7 +168,7 @@ def substitutions_of(config: Block, substituter: Substituter, problems: Problems
         return found
     substituter.lacks_names = True
     if isinstance(found, Unresolved):
-        substituter.entry(config.entries[SUBSTITUTIONS][0], found, path, Scope(given))
+        substituter.entry(found, path, Scope(given))
     else:
         problems.add(config.entries[SUBSTITUTIONS][0].place, path, NO_SUBSTITUTIONS)
     return Block(config.place, {})

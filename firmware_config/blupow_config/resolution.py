@@ -100,7 +100,7 @@ class Resolution:
             if name == PACKAGES and isinstance(value, Block | Items):
                 resolved = self._packages(value, scope)
             else:
-                resolved = self._substituter.entry(key, value, (name,), scope)
+                resolved = self._substituter.entry(value, (name,), scope)
             own = self._substituter.key(key, (), scope)
             if own is None:
                 incomplete = True

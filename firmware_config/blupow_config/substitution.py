@@ -24,7 +24,6 @@ from .nodes import (
 from .problems import Problems
 from .reader import Reader, condition_holds, has_text_to_resolve
 from .scope import Scope
-from .source import Place
 from .tags import CONDITION_ADVICE, NO_WORD
 from .text import Missing, NotYetError, Texts
 from .values import plain_value
@@ -56,7 +55,7 @@ class Substituter:
         """Return a node with everything in it resolved."""
         self._budget.spend()
         if isinstance(node, Unresolved):
-            return self._told(node, node.place, path)
+            return self._told(node, path)
         if isinstance(node, Leaf | Block | Items) and node.literal:
             return node
         if self._nesting > MAX_NESTING:
@@ -98,7 +97,7 @@ class Substituter:
         entries: dict[str, tuple[Key, Node]] = {}
         incomplete = node.incomplete
         for name, (key, written) in node.entries.items():
-            value = self.entry(key, written, (*path, name), scope, missing=missing)
+            value = self.entry(written, (*path, name), scope, missing=missing)
             resolved = self.key(key, path, scope, missing=missing)
             if resolved is None:
                 incomplete = True
@@ -107,16 +106,16 @@ class Substituter:
             entries[resolved.text] = (resolved, value) if there is None else (resolved, merge(there[1], value))
         return replace(node, entries=entries, incomplete=incomplete)
 
-    def entry(self, key: Key, value: Node, path: Path_, scope: Scope, *, missing: Missing = Missing.TELL) -> Node:
+    def entry(self, value: Node, path: Path_, scope: Scope, *, missing: Missing = Missing.TELL) -> Node:
         """Return the value of an option, resolved."""
         if isinstance(value, Unresolved):
-            return self._told(value, key.place, path)
+            return self._told(value, path)
         return self.resolve(value, path, scope, missing=missing)
 
-    def _told(self, node: Unresolved, place: Place, path: Path_) -> Unresolved:
+    def _told(self, node: Unresolved, path: Path_) -> Unresolved:
         """Tell what is wrong in a value, once."""
         if node.message:
-            self._problems.add(node.place if node.exact else place, path, node.message)
+            self._problems.add(node.place, path, node.message)
         return Unresolved(node.place)
 
     def key(self, key: Key, path: Path_, scope: Scope, *, missing: Missing = Missing.TELL) -> Key | None:
@@ -153,7 +152,7 @@ class Substituter:
                 made[name] = node  # its parts may need each other
             try:
                 with self._texts.making(name):
-                    made[name] = self.entry(Key(node.place, name), node, (*path, name), making, missing=strict)
+                    made[name] = self.entry(node, (*path, name), making, missing=strict)
             except NotYetError:
                 not_yet[name] = node
                 return None
@@ -188,7 +187,7 @@ class Substituter:
             return Unresolved(include.place)
         content = self._reader.include(include, name)
         if isinstance(content, Unresolved):
-            return self._told(content, content.place, path)
+            return self._told(content, path)
         # the variables are not part of the file: they may include it themselves
         scope = self.scope_in(content, scope, missing=missing_variables or missing)
         with self._reader.reading(name, include.base):

@@ -192,19 +192,17 @@ class FileReader:
         file, variables, condition = (options.get(name) for name in ("file", "vars", "condition"))
         for name, (key, _) in options.entries.items():
             if name not in {"file", "vars", "condition"}:
-                return Unresolved(
-                    key.place, f"an !include has no {name!r}: write `file:`, `vars:` and `condition:`", exact=True
-                )
+                return Unresolved(key.place, f"an !include has no {name!r}: write `file:`, `vars:` and `condition:`")
         if not isinstance(file, Leaf) or not isinstance(file.value, str) or not file.value:
             return Unresolved(written.place, "expected `file:` and the name of a file in it")
         if variables is not None and not isinstance(variables, Block):
             if not isinstance(variables, Leaf) or variables.value is not None:
-                return Unresolved(variables.place, "expected the variables' names and values below `vars:`", exact=True)
+                return Unresolved(variables.place, "expected the variables' names and values below `vars:`")
             variables = None
         if isinstance(condition, Leaf) and condition.value is None:
             condition = None
         if condition is not None and not (isinstance(condition, Leaf) and isinstance(condition.value, bool | str)):
-            return Unresolved(condition.place, CONDITION_ADVICE, exact=True)
+            return Unresolved(condition.place, CONDITION_ADVICE)
         given = None if variables is None else {name: value for name, (_, value) in variables.entries.items()}
         return Include(written.place, self._path, file, given, condition)
 

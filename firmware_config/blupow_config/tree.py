@@ -103,4 +103,4 @@ class Tree:
 
 def _says_less(node: Node) -> bool:
     """Return whether a value says less than its key, as blocks do, which start at their first option."""
-    return node.value is None if isinstance(node, Leaf) else isinstance(node, Block | Unresolved)
+    return node.value is None if isinstance(node, Leaf) else isinstance(node, Block)

@@ -178,13 +178,13 @@ MISTAKES: list[tuple[str, Files, list[str]]] = [
     ),
     (BASE + "api: !include nope.yaml\n", {"nape": "port: 1\n"}, ["main.yaml:2:6: api: nope.yaml: there is no nope.yaml, did you mean 'nape.yaml'?"]),
     (BASE + "api: !include /etc/passwd\n", {}, ["main.yaml:2:6: api: /etc/passwd: is outside the configuration's folder: copy it there, and name it from here"]),
-    (BASE + "api: !include ''\n", {}, ["main.yaml:2:1: api: expected the name of a file after !include"]),
+    (BASE + "api: !include ''\n", {}, ["main.yaml:2:6: api: expected the name of a file after !include"]),
     (BASE + "api: !include {fil: a}\n", {}, ["main.yaml:2:16: api: an !include has no 'fil': write `file:`, `vars:` and `condition:`"]),
     (BASE + "api: !include {file: a.yaml, condition: perhaps}\n", {}, ["main.yaml:2:41: api: expected true or false as the include's condition"]),
     (BASE + "api: {<<: !include '$a.yaml'}\n", {}, ["main.yaml:2:11: an !include after `<<` is read before there are substitutions: name a file"]),
     (BASE + "api: {<<: 5}\n", {}, ["main.yaml:2:11: only options can be merged by `<<`: a block, a list of blocks, or a file's"]),
-    (BASE + "api: {port: !sekret a}\n", {}, ["main.yaml:2:7: api.port: !sekret is not understood here, did you mean '!secret'?"]),
-    (BASE + "api: {port: !!int a}\n", {}, ["main.yaml:2:7: api.port: is not what its tag !!int says"]),
+    (BASE + "api: {port: !sekret a}\n", {}, ["main.yaml:2:13: api.port: !sekret is not understood here, did you mean '!secret'?"]),
+    (BASE + "api: {port: !!int a}\n", {}, ["main.yaml:2:13: api.port: is not what its tag !!int says"]),
     (BASE + "packages: 5\n", {}, ["main.yaml:2:11: packages: expected packages below it, as `name: !include FILE`"]),
     (
         BASE + "packages: [github://a/b/c.yaml@main, {url: 'https://a.b/c', files: [d]}]\n",
@@ -241,11 +241,11 @@ renogy:
         "write it below `substitutions:`, or `!literal` before a text that has a $",
         "main.yaml:6:24: api.ports: not a valid option, did you mean 'port'?",
         "main.yaml:10:5: renogy.0: parts/gone.yaml: there is no parts/gone.yaml",
-        "main.yaml:11:6: renogy.1.address: there is no secret 'address' in secrets.yaml beside this file",
+        "main.yaml:11:15: renogy.1.address: there is no secret 'address' in secrets.yaml beside this file",
         "main.yaml:11:38: renogy.2.name: expected a text: put it in quotes",
         "parts/a.yaml:2:1: not valid YAML: did not find expected node content",
         "parts/b.yaml:2:12: zeroconf.esphome: expected one of auto, always, never",
-        "parts/b.yaml:3:13: bluetooth.adapter: the environment has no variable 'SHED_NOPE': "
+        "parts/b.yaml:3:22: bluetooth.adapter: the environment has no variable 'SHED_NOPE': "
         "set it, or write a default after its name",
         "parts/c.yaml:2:17: renogy.0: there is no substitution 'key': "
         "write it below `substitutions:`, or `!literal` before a text that has a $",

@@ -25,7 +25,7 @@ from typing import Final
 
 import blupow_config
 import blupow_proxy
-from blupow_config import SECRETS_FILE, ProxyConfig, configuration_files, load_config
+from blupow_config import ProxyConfig, configuration_files, load_config
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
 from blupow_proxy.storage import folder_in_home
@@ -240,11 +240,12 @@ def _configure(host: Machine, copies: Mapping[Path, Path]) -> None:
     if host.dry_run or copies:
         return
     group = _group(host)
-    os.chown(host.at(service.CONFIG_FOLDER), -1, group)
-    for path in (service.CONFIG, service.CONFIG_FOLDER / SECRETS_FILE):
-        if (there := host.at(path)).exists():
-            os.chown(there, -1, group)
-            there.chmod(_PRIVATE)
+    there = configuration_files(host.at(service.CONFIG))
+    for folder in {parent for path in there for parent in path.parents if parent.is_relative_to(there[0].parent)}:
+        os.chown(folder, -1, group)
+    for path in there:
+        os.chown(path, -1, group)
+        path.chmod(_PRIVATE)
 
 
 def _group(host: Machine) -> int:
