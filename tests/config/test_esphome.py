@@ -248,7 +248,7 @@ OTHERWISE: list[tuple[str, dict[str, str], Any, Any]] = [  # reason, files, what
         {"a": "a$b"},
     ),
     ("one object", {"main.yaml": "a: [true, ~, true, false]\n"}, {"a": [True, False]}, {"a": [True, True, False]}),
-    ("folders", {"main.yaml": "a: !include_dir_list nope\n"}, {"a": []}, "main.yaml:1:1: a: nope: there is no nope"),
+    ("folders", {"main.yaml": "a: !include_dir_list nope\n"}, {"a": []}, "main.yaml:1:4: a: nope: there is no nope"),
     (
         "sandbox",
         {"main.yaml": "a: ${ ''.__class__.__name__ }\n"},

@@ -27,6 +27,7 @@ def add_parser(subparsers: _Subparsers) -> None:
     )
     digest.set_defaults(run=run_hash)
     for parser in (config, digest):
+        add_substitutions(parser)
         parser.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
     schema = subparsers.add_parser(
         "schema",
@@ -36,16 +37,30 @@ def add_parser(subparsers: _Subparsers) -> None:
     schema.set_defaults(run=run_schema)
 
 
+def add_substitutions(parser: argparse.ArgumentParser) -> None:
+    """Add ``-s``, as ESPHome has it: substitutions that take the place of those in the file."""
+    parser.add_argument(
+        "-s",
+        "--substitution",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        dest="substitutions",
+        help="a substitution in place of the file's; can be repeated",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the configuration; 78 with one line on stderr for each mistake."""
-    config = load_config(args.file)
+    config = load_config(args.file, dict(args.substitutions))
     print(to_yaml(config, show_secrets=args.show_secrets, defaults=not args.no_defaults), end="")
     return os.EX_OK
 
 
 def run_hash(args: argparse.Namespace) -> int:
     """Print the hash as ESPHome does; 78 for a mistake."""
-    print(f"0x{config_hash(load_config(args.file)):08x}")
+    print(f"0x{config_hash(load_config(args.file, dict(args.substitutions))):08x}")
     return os.EX_OK
 
 

@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from blupow_config import HIDDEN, ConfigErrors, ProxyConfig, load_config, secrets_exposed
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host import Boots, Notifier
 from blupow_proxy.storage import Storage, default_folder
@@ -42,6 +44,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         description="Read the units of a configuration and serve them until told to stop.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
+    add_substitutions(parser)
     parser.add_argument("--state-dir", type=Path, help="where the key and what was learned is kept")
     parser.set_defaults(run=run)
 
@@ -49,8 +52,9 @@ def add_parser(subparsers: _Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken; 69 without D-Bus."""
     notifier = Notifier()
+    load = partial(load_config, args.file, dict(args.substitutions))
     try:
-        config = load_config(args.file)
+        config = load()
     except ConfigErrors as errors:
         notifier.status(str(errors.errors[0]))
         raise
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     storage = Storage(folder)
     with Boots(storage, notifier.status) as boots:
-        outcome = asyncio.run(_serve(args.file, config, storage, boots, notifier))
+        outcome = asyncio.run(_serve(args.file, load, config, storage, boots, notifier))
         if outcome is Outcome.SAFE_MODE_OVER:
             boots.on_probation()
     match outcome:
@@ -101,7 +105,7 @@ def taken_port(port: int | str, error: OSError) -> str:
 
 
 async def _serve(
-    file: Path, config: ProxyConfig, storage: Storage, boots: Boots, notifier: Notifier
+    file: Path, load: Callable[[], ProxyConfig], config: ProxyConfig, storage: Storage, boots: Boots, notifier: Notifier
 ) -> "Outcome | None":
     """Serve until the end, and return why; None when nothing can listen on the port."""
     from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415
@@ -113,7 +117,8 @@ async def _serve(
         loop.add_signal_handler(number, proxy.stop)
     # without a service manager a hang-up means that the terminal was closed
     served = notifier.is_heard or not sys.stdin.isatty()
-    loop.add_signal_handler(signal.SIGHUP, partial(_reload, file, proxy, Outcome.RESTART) if served else proxy.stop)
+    reload = partial(_reload, file, load, proxy, Outcome.RESTART)
+    loop.add_signal_handler(signal.SIGHUP, reload if served else proxy.stop)
     try:
         await proxy.start()
     except OSError as error:
@@ -125,10 +130,10 @@ async def _serve(
     return await proxy.serve()
 
 
-def _reload(file: Path, proxy: "Proxy", restart: "Outcome") -> None:
+def _reload(file: Path, load: Callable[[], ProxyConfig], proxy: "Proxy", restart: "Outcome") -> None:
     """Take the configuration anew: one with mistakes changes nothing, another one is started with."""
     try:
-        config = load_config(file)
+        config = load()
     except ConfigErrors as errors:
         for error in errors.errors:
             _LOGGER.error("Not reloaded: %s", error)  # noqa: TRY400 - foreseen

@@ -57,6 +57,15 @@ def test_the_hash_changes_with_the_configuration(tmp_path: Path, capsys: pytest.
     assert len(hashes[0]) == len("0x00000000\n")
 
 
+def test_a_substitution_on_the_command_line_takes_the_place_of_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "proxy.yaml"
+    path.write_text("substitutions: {place: shed}\nesphome: {name: $place}\n")
+    assert main(["config", str(path), "--no-defaults", "-s", "place", "barn"]) == 0
+    assert capsys.readouterr().out == "esphome:\n  name: barn\n"
+
+
 def test_prints_the_schema_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == editor_schema()
