@@ -74,6 +74,10 @@ class Driver {
       this->session_.begin(now);
     } else if (command == "end") {
       this->session_.end("ended");
+    } else if (command == "write") {
+      uint16_t first, value;
+      in >> first >> value;
+      printf("%d\n", this->session_.write(first, value));
     } else if (command == "run") {
       this->run_(in);
     } else if (command == "receive") {
@@ -104,15 +108,19 @@ class Driver {
   }
 
   void parse_(std::istream &in) {
-    int address, first, words;
-    in >> address >> first >> words;
+    int address, first, words, value;
+    in >> address >> first >> words >> value;  // -1: a read
+    Request request{static_cast<uint8_t>(address), static_cast<uint16_t>(first), static_cast<uint8_t>(words)};
+    if (value >= 0)
+      request.value = static_cast<uint16_t>(value);
     ReplyParser parser;
-    parser.expect({static_cast<uint8_t>(address), static_cast<uint16_t>(first), static_cast<uint8_t>(words)});
+    parser.expect(request);
     std::string hex, found = "-";
     while (in >> hex) {
       const auto data = bytes_of(hex);
       if (auto reply = parser.feed(data.data(), data.size()))
-        found = std::to_string(reply->address) + " " + std::to_string(reply->exception) + " " + hex_of(reply->data);
+        found = std::to_string(reply->address) + " " +
+                (reply->exception ? "refused " + std::to_string(*reply->exception) : "holds " + hex_of(reply->data));
     }
     printf("%s\n", found.c_str());
   }

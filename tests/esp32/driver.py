@@ -29,7 +29,13 @@ VARIANTS: Final = {Family.BATTERY: "legacy"}
 
 def unit(family: Family, **options: Any) -> EspUnit:
     """Return a unit of a family at its universal address."""
-    defaults = {"name": str(family), "address": "C4:D3:6A:00:00:01", "variant": VARIANTS.get(family), "cells": 16}
+    defaults = {
+        "name": str(family),
+        "address": "C4:D3:6A:00:00:01",
+        "variant": VARIANTS.get(family),
+        "cells": 16,
+        "load_switch": True,
+    }
     return EspUnit(id=str(family), family=family, **defaults | options)
 
 

@@ -152,7 +152,14 @@ async def python_proxy(room: Room, folder: Path) -> AsyncIterator[Side]:
     """Run the Python proxy on the same units and connect to it once it has listed them."""
     key = bytes(range(32))
     units = tuple(
-        UnitConfig(id=str(family), address=unit.address, name=str(family), family=family, variant=VARIANTS.get(family))
+        UnitConfig(
+            id=str(family),
+            address=unit.address,
+            name=str(family),
+            family=family,
+            variant=VARIANTS.get(family),
+            load_switch=family is Family.CONTROLLER,
+        )
         for family, unit in room.units.items()
     )
     config = ProxyConfig(

@@ -76,7 +76,7 @@ def _main() -> str:
         lines.append(f"  - {{id: {family}_uart, host: 127.0.0.1, port: {port}, reconnect_interval: 500ms}}")
     lines.append("switch:")
     lines += [
-        f"  - {{platform: renogy, renogy_id: {family}_unit, device_id: {family}, name: Release link, "
+        f"  - {{platform: renogy, type: release, renogy_id: {family}_unit, device_id: {family}, name: Release link, "
         "icon: 'mdi:cellphone-link', entity_category: config}"
         for family in FAMILIES
     ]

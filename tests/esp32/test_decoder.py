@@ -12,7 +12,7 @@ import yaml
 from driver import FAMILIES, Driver, as_sent, unit
 
 from blupow_config.esp32 import register_package
-from blupow_proxy.modbus import ExceptionResponse, ReadRequest, Response, ResponseParser, append_crc
+from blupow_proxy.modbus import ExceptionResponse, ReadRequest, Response, ResponseParser, WriteRequest, append_crc
 from blupow_proxy.poller.plan import Plan
 from blupow_proxy.poller.polling import _is_uncertain
 from blupow_proxy.poller.unit import Profile
@@ -124,8 +124,8 @@ def test_captures(program: Path, vector: dict[str, Any]) -> None:
     with Driver(program, family) as driver:
         driver.tell("identified", "RNG")
         address = bytes.fromhex(vector["response_hex"])[0]
-        parsed = driver.ask("parse", address, vector["register"], vector["words"], *vector["fragments_mtu23"])
-        assert parsed == f"{address} 0 {data.hex()}"
+        parsed = driver.ask("parse", address, vector["register"], vector["words"], -1, *vector["fragments_mtu23"])
+        assert parsed == f"{address} holds {data.hex()}"
         driver.ask("block_at", vector["register"], 0, data.hex())
         states = expected(family, Block("", vector["register"], vector["words"], Schedule.SLOW), data, "RNG", variant)
         for key, kind, entity in entities(family):
@@ -165,7 +165,12 @@ def test_any_bytes(program: Path) -> None:
             for _ in range(source.randrange(4)):
                 damaged = bytearray(source.choice(parts))
                 damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
-                other = append_crc(bytes((0x30, source.choice((0x83, 6, 3)), 2, 1, 2)))
+                other = source.choice(
+                    (
+                        append_crc(bytes((0x30, source.choice((0x83, 0x86, 6, 3)), 2, source.randrange(4), 2))),
+                        WriteRequest(source.choice((address, 0x30)), 266, source.choice((0, 1))).encode(),
+                    )
+                )
                 parts.insert(
                     source.randrange(len(parts) + 1),
                     source.choice((bytes(damaged), source.randbytes(source.randrange(1, 9)), other, reply[:-5])),
@@ -173,18 +178,20 @@ def test_any_bytes(program: Path) -> None:
             stream = b"".join(parts)
             size = source.choice((1, 3, 20, 300))
             chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
-            request = ReadRequest(address, 256, words)
+            is_write = source.random() < 0.2
+            request = WriteRequest(address, 266, 1) if is_write else ReadRequest(address, 256, words)
             parser = ResponseParser()
             parser.expect(request)
             events = [event for chunk in chunks for event in parser.feed(chunk)]
             found = "-"
             for event in events:
                 if isinstance(event, Response):
-                    found = f"{event.address} 0 {event.data.hex()}"
-                elif isinstance(event, ExceptionResponse) and event.code:
-                    found = f"{event.address} {event.code} "
-            asked = driver.ask("parse", address, 256, words, *(chunk.hex() for chunk in chunks))
-            assert asked == found or (asked.endswith(" 0 ") and found == "-"), (request, [c.hex() for c in chunks])
+                    found = f"{event.address} holds {'' if is_write else event.data.hex()}"
+                elif isinstance(event, ExceptionResponse):
+                    found = f"{event.address} refused {event.code}"
+            value = 1 if is_write else -1
+            asked = driver.ask("parse", address, request.register, words, value, *(chunk.hex() for chunk in chunks))
+            assert asked == found, (request, [chunk.hex() for chunk in chunks])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

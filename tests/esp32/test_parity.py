@@ -182,6 +182,32 @@ async def test_finds_a_lost_link_again(both: Both) -> None:
 
 
 @pytest.mark.parametrize("both", ["simulated"], indirect=True)
+async def test_switches_the_load(both: Both) -> None:
+    """Each shows what is read back; what is refused, or lost, is not shown as done."""
+    family = Family.CONTROLLER
+    sides = (both.esp, both.python)
+    for side, on in ((both.esp, False), (both.python, True), (both.esp, False), (both.esp, True)):
+        side.switch(family, "Load", on=on)
+        await until(lambda on=on: all(shown.of(family, "Load") is on for shown in sides))
+        assert both.room.units[family].world.load_on is on
+    twin = both.room.twins[family]
+    for fault in ("lost", "ignored"):
+        spoil(both.room, family, writes=fault)
+        both.esp.switch(family, "Load", on=False)
+        await until(lambda: any(request[1] == 6 for request in twin.requests[-3:]))
+        asked = twin.request_count
+        await until(lambda asked=asked: twin.request_count > asked + 4)
+        assert both.esp.of(family, "Load") is True
+    mend(both.room)
+    assert next(request.hex() for request in twin.requests if request[1] != 3) == "ff06010a0000bdea"
+    spoil(both.room, family, silent=True)
+    await until(lambda: all(shown.of(family, "Load") is None for shown in sides))
+    mend(both.room)
+    await until(lambda: all(shown.of(family, "Load") is True for shown in sides))
+    await both.agree()
+
+
+@pytest.mark.parametrize("both", ["simulated"], indirect=True)
 async def test_leaves_the_link_to_the_phone(both: Both) -> None:
     """While it is released nothing is asked, and what was read goes; taken back, all is there again."""
     family = Family.DCC

@@ -8,6 +8,7 @@ from typing import Any, Final
 from blupow_proxy.renogy import (
     CHARGE_KEY,
     CURRENT_PER_CAPACITY,
+    LOAD_SWITCH_REGISTER,
     ODD_MODELS,
     POWERS,
     PROBLEM_KEY,
@@ -46,6 +47,7 @@ class EspUnit:
     modbus_address: int | None = None
     update_interval_s: float = 2.0
     area_id: str = ""
+    load_switch: bool = False
     cells: int = CELLS
     keys: Collection[str] | None = None
     hide: frozenset[str] = field(default_factory=frozenset)
@@ -92,6 +94,8 @@ def register_package(unit: EspUnit) -> str:
     for kind in Kind:
         entries = [_entity(state, sources[state.key]) for state in unit.states() if state.kind is kind]
         lines += [f"{kind}:", *_entities(unit, [*entries, *_LINK_ENTITIES[kind]])]
+    if unit.load_switch and unit.family is Family.CONTROLLER:
+        lines += ["switch:", *_entities(unit, [_LOAD_SWITCH])]
     return "\n".join(lines) + "\n"
 
 
@@ -230,6 +234,13 @@ def _entities(unit: EspUnit, entries: list[Entry]) -> Iterator[str]:
         yield f"  - {flow({'platform': 'renogy', 'renogy_id': f'{unit.id}_unit', 'device_id': unit.id} | entry)}"
 
 
+_LOAD_SWITCH: Final[Entry] = {
+    "type": "register",
+    "register": LOAD_SWITCH_REGISTER,
+    "row": "load_status",
+    "name": "Load",
+    "device_class": "outlet",
+}
 _LINK_ENTITIES: Final[Mapping[Kind, list[Entry]]] = {
     Kind.SENSOR: [
         {

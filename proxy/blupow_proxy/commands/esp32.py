@@ -56,6 +56,7 @@ def add_parser(subparsers: _Subparsers) -> None:
     new.add_argument("--area", type=_value(fields.label), help="where the unit is")
     new.add_argument("--modbus-address", type=_value(fields.modbus_address), help="if others share its bus")
     new.add_argument("--update-interval", type=_value(fields.interval_s), default=2.0, help="such as 2s")
+    new.add_argument("--load-switch", action="store_true", help="let a controller's load be switched")
     new.add_argument("--cells", type=int, choices=range(1, 17), default=CELLS, metavar="N", help="of a battery")
     new.add_argument("--hide", action="append", default=[], metavar="KEY", help="do not list this reading")
     new.add_argument("--node", type=_value(fields.node_name), help="the board's name on the network")
@@ -96,6 +97,8 @@ def _from_arguments(args: argparse.Namespace) -> ProxyConfig:
     esphome = EsphomeConfig(name=node[: fields.NAME_LENGTH].strip("-"), friendly_name=node.replace("-", " ").title())
     if args.plain:
         return ProxyConfig(esphome=esphome)
+    if args.load_switch and args.family is not Family.CONTROLLER:
+        raise ProjectError("only a controller has a load output: leave out --load-switch")
     if args.family is None:
         raise ProjectError(f"say what the unit is: --family {' | '.join(_TITLES)} (`blupow-proxy scan` tells)")
     unit = UnitConfig(
@@ -107,6 +110,7 @@ def _from_arguments(args: argparse.Namespace) -> ProxyConfig:
         modbus_address=args.modbus_address,
         update_interval_s=args.update_interval,
         area=args.area or "",
+        load_switch=args.load_switch,
     )
     return ProxyConfig(esphome=esphome, renogy=(unit,))
 
@@ -164,6 +168,7 @@ def _units(args: argparse.Namespace, config: ProxyConfig, profiles: dict[str, Pr
             modbus_address=unit.modbus_address,
             update_interval_s=unit.update_interval_s,
             area_id=area_id(unit.area),
+            load_switch=unit.load_switch,
             cells=args.cells,
             keys=keys,
             hide=frozenset(args.hide),

@@ -14,7 +14,7 @@ from blupow_proxy.errors import (
     ModbusError,
     UnexpectedResponseError,
 )
-from blupow_proxy.renogy import Family, PushParser, Schedule
+from blupow_proxy.renogy import LOAD_SWITCH_REGISTER, Family, PushParser, Schedule
 
 from .backoff import delay_s
 from .orders import Orders
@@ -22,7 +22,6 @@ from .polling import Polling, UnitLink, now, pause
 from .progress import Progress
 from .unit import Profile, Unit, fresh_s
 
-LOAD_SWITCH_REGISTER: Final = 0x010A
 RELEASE_S: Final = 1800.0  # the phone app has had its time; a release that is forgotten must not last
 PUSH_SILENCE_S: Final = 15.0  # a shunt pushes each second
 LATE_S: Final = 1.0  # after a deadline: no loop that runs is as late

@@ -6,6 +6,7 @@ from .identify import PROBES, Candidate, Probe, identify_advertisement, identify
 from .product import product_name
 from .push import PushParser, decode_push
 from .registers import (
+    LOAD_SWITCH_REGISTER,
     ODD_MODELS,
     Block,
     Family,
@@ -26,6 +27,7 @@ from .values import EnumValue, Flags, Readings, Value, to_json
 __all__ = [
     "CHARGE_KEY",
     "CURRENT_PER_CAPACITY",
+    "LOAD_SWITCH_REGISTER",
     "ODD_MODELS",
     "POWERS",
     "PROBES",

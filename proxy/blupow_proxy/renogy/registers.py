@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+LOAD_SWITCH_REGISTER: Final = 0x010A  # of a controller: 1 turns its load output on
 _SHORT_WORDS: Final = 10
 
 

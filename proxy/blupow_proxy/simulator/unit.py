@@ -7,13 +7,12 @@ from typing import Final, Literal
 
 from blupow_proxy.errors import FrameError
 from blupow_proxy.modbus import UNIVERSAL_ADDRESS, ReadRequest, WriteRequest, append_crc, decode_request
-from blupow_proxy.renogy import Family
+from blupow_proxy.renogy import LOAD_SWITCH_REGISTER, Family
 
 from .devices import CONTENTS
 from .image import RegisterImage
 from .world import World
 
-LOAD_SWITCH_REGISTER: Final = 0x010A
 SHUNT_PUSH_S: Final = 1.0
 _ILLEGAL_FUNCTION: Final = 1
 _ILLEGAL_ADDRESS: Final = 2

@@ -111,6 +111,7 @@ def test_a_plain_proxy_needs_no_component_of_ours(tmp_path: Path, board: str) ->
         (UNIT[:2], "esp32", "--family controller | dcc | battery | inverter"),
         (UNIT, "pico-w", "can't read units itself"),
         ((*UNIT, "--hide", "pv_volt"), "esp32", "no reading 'pv_volt', did you mean pv_voltage"),
+        ((*BATTERY, "--load-switch"), "esp32", "only a controller has a load output"),
         (BATTERY, "esp32", "--variant pro if `scan` shows it as RNGRBP"),
     ],
 )
@@ -241,3 +242,11 @@ def test_every_state_has_a_source(family: Family) -> None:
     assert len(entities) == len(unit.states())
     for entity in entities:
         assert {entity.get("row"), *entity.get("product", ()), *entity.get("share", ())} - {None} <= rows
+
+
+def test_the_load_is_switched_only_when_asked_to_be(tmp_path: Path) -> None:
+    for name, options in (("read", ()), ("switch", ("--load-switch",))):
+        assert new(tmp_path / name, *UNIT, "--id", "rover", *options) == 0
+    assert "switch" not in load(tmp_path / "read" / "packages" / "rover.yaml")
+    (switch,) = load(tmp_path / "switch" / "packages" / "rover.yaml")["switch"]
+    assert (switch["register"], switch["row"], switch["name"]) == (0x010A, "load_status", "Load")

@@ -13,6 +13,8 @@ static constexpr size_t EXCEPTION_BYTES = 5;
 static constexpr size_t WRITE_BYTES = 8;
 static constexpr size_t MAX_BUFFER_BYTES = 512;  // twice the longest frame: garbage can't grow it
 
+static uint8_t function_of(const Request &request) { return request.value ? WRITE : READ; }
+
 uint16_t modbus_crc(const uint8_t *data, size_t length) {
   uint16_t crc = 0xFFFF;
   for (size_t i = 0; i < length; i++) {
@@ -24,8 +26,10 @@ uint16_t modbus_crc(const uint8_t *data, size_t length) {
 }
 
 std::array<uint8_t, 8> Request::encode() const {
+  const uint16_t operand = this->value.value_or(this->words);
   std::array<uint8_t, 8> frame{
-      this->address, READ, uint8_t(this->first >> 8), uint8_t(this->first), 0, this->words, 0, 0,
+      this->address,        function_of(*this), uint8_t(this->first >> 8), uint8_t(this->first),
+      uint8_t(operand >> 8), uint8_t(operand),   0,                         0,
   };
   const uint16_t crc = modbus_crc(frame.data(), 6);
   frame[6] = uint8_t(crc);
@@ -100,8 +104,10 @@ bool ReplyParser::may_be_the_reply_(size_t start) const {
   const size_t have = this->buffer_.size() - start;
   if (!this->is_from_the_device_(this->buffer_[start]))
     return false;
-  return have < HEADER_BYTES ||
-         (this->buffer_[start + 1] == READ && this->buffer_[start + 2] == 2 * this->request_->words);
+  if (have < HEADER_BYTES)
+    return true;
+  return this->buffer_[start + 1] == function_of(*this->request_) &&
+         (this->request_->value || this->buffer_[start + 2] == 2 * this->request_->words);
 }
 
 bool ReplyParser::is_from_the_device_(uint8_t address) const {
@@ -113,11 +119,18 @@ std::optional<Reply> ReplyParser::judge_(size_t start, size_t length) const {
   const uint8_t *frame = &this->buffer_[start];
   if (!this->is_from_the_device_(frame[0]))
     return {};
-  if (frame[1] == (READ | EXCEPTION))
+  const uint8_t function = function_of(*this->request_);
+  if (frame[1] == (function | EXCEPTION))
     return Reply{frame[0], frame[2], {}};
-  if (frame[1] != READ || length != HEADER_BYTES + 2u * this->request_->words + CRC_BYTES)
+  if (frame[1] != function)
     return {};
-  return Reply{frame[0], 0, {frame + HEADER_BYTES, frame + length - CRC_BYTES}};
+  if (this->request_->value) {  // answered by an echo
+    const auto sent = this->request_->encode();
+    return std::equal(frame + 2, frame + 6, sent.begin() + 2) ? std::optional<Reply>({frame[0], {}, {}}) : std::nullopt;
+  }
+  if (length != HEADER_BYTES + 2u * this->request_->words + CRC_BYTES)
+    return {};
+  return Reply{frame[0], {}, {frame + HEADER_BYTES, frame + length - CRC_BYTES}};
 }
 
 }  // namespace esphome::renogy

@@ -1,5 +1,5 @@
 #pragma once
-// Modbus RTU as Renogy devices speak it: a read request, and the parser that lets through only what answers it.
+// Modbus RTU as Renogy devices speak it: two requests, and the parser that lets through only what answers them.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,20 +12,21 @@ static constexpr uint8_t UNIVERSAL_ADDRESS = 0xFF;  // every device answers it, 
 
 uint16_t modbus_crc(const uint8_t *data, size_t length);
 
-/// Asks a device address for `words` registers from `first` on.
+/// Asks a device address for `words` registers from `first` on, or sets that one to `value`.
 struct Request {
   uint8_t address{0};
   uint16_t first{0};
   uint8_t words{0};
+  std::optional<uint16_t> value{};
 
   bool operator==(const Request &other) const = default;
   std::array<uint8_t, 8> encode() const;
 };
 
-/// What answers a request: the bytes of its registers, or an exception code.
+/// What answers a request: the bytes of its registers, none for a write, or an exception code.
 struct Reply {
   uint8_t address{0};
-  uint8_t exception{0};  // 0: none
+  std::optional<uint8_t> exception{};
   std::vector<uint8_t> data;
 };
 

@@ -42,6 +42,11 @@ bool Plan::expects(const Block &block) const {
          });
 }
 
+void Plan::hasten(const Block &block, Millis now) {
+  Entry &entry = this->entry_(block);
+  entry.due = std::min(entry.due, now);
+}
+
 void Plan::answered(const Block &block, Millis now) {
   Entry &entry = this->tried_(block);
   this->heard_++;
@@ -85,11 +90,15 @@ void Plan::postpone_(Entry &entry, Millis now) {
   }
 }
 
+Plan::Entry &Plan::entry_(const Block &block) {
+  return *std::find_if(this->entries_.begin(), this->entries_.end(),
+                       [&](const Entry &candidate) { return candidate.block == &block; });
+}
+
 Plan::Entry &Plan::tried_(const Block &block) {
-  auto entry = std::find_if(this->entries_.begin(), this->entries_.end(),
-                            [&](const Entry &candidate) { return candidate.block == &block; });
-  entry->tried = true;
-  return *entry;
+  Entry &entry = this->entry_(block);
+  entry.tried = true;
+  return entry;
 }
 
 }  // namespace esphome::renogy

@@ -31,6 +31,8 @@ class Plan {
   /// Whether silence would say something of the link: the block was answered before, or nothing was yet.
   bool expects(const Block &block) const;
 
+  /// Make a block due.
+  void hasten(const Block &block, Millis now);
   void answered(const Block &block, Millis now);
   void refused(const Block &block, uint8_t code, Millis now);
   void silent(const Block &block, Millis now);
@@ -49,6 +51,7 @@ class Plan {
     Millis next_due(Millis now) const { return std::max(this->due + this->period, now); }
   };
 
+  Entry &entry_(const Block &block);
   Entry &tried_(const Block &block);
   void postpone_(Entry &entry, Millis now);
 

@@ -43,6 +43,20 @@ static void show(binary_sensor::BinarySensor *entity, std::optional<bool> state)
 }
 #endif
 
+#ifdef USE_SWITCH
+void RegisterSwitch::show(std::optional<bool> state) {
+  if (state) {
+    this->publish_state(*state);
+  } else if (this->has_state()) {
+    this->publish_dedup_ = {};  // or the same state would not be published again
+    this->set_has_state(false);
+#ifdef USE_CONTROLLER_REGISTRY
+    ControllerRegistry::notify_switch_update(this);
+#endif
+  }
+}
+#endif
+
 #ifdef USE_TEXT_SENSOR
 static void show(text_sensor::TextSensor *entity, const std::optional<std::string> &state) {
   if (state) {
@@ -152,6 +166,11 @@ void Renogy::refresh() {
   this->session_.refresh(now);
 }
 
+void Renogy::write(uint16_t first, uint16_t value) {
+  if (!this->session_.write(first, value))
+    ESP_LOGW(TAG, "%s: not switched: %s", this->map_.family, this->unit_.status().c_str());
+}
+
 void Renogy::publish_readings_() {
 #ifdef USE_SENSOR
   for (auto &shown : this->sensors_) {
@@ -163,6 +182,12 @@ void Renogy::publish_readings_() {
   for (auto &shown : this->binary_sensors_) {
     if (this->unit_.has_changed(shown.source))
       show(shown.entity, this->unit_.is_on(shown.source));
+  }
+#endif
+#ifdef USE_SWITCH
+  for (auto &shown : this->switches_) {
+    if (this->unit_.has_changed(shown.source))
+      shown.entity->show(this->unit_.is_on(shown.source));
   }
 #endif
 #ifdef USE_TEXT_SENSOR

@@ -28,6 +28,10 @@ template<typename T> struct Shown {
   Source source;
 };
 
+#ifdef USE_SWITCH
+class RegisterSwitch;
+#endif
+
 class Renogy : public Component, public uart::UARTDevice {
  public:
   explicit Renogy(const Map &map) : map_(map), unit_(map), session_(map, unit_) {}
@@ -41,6 +45,8 @@ class Renogy : public Component, public uart::UARTDevice {
   void release(bool released);
   /// Read everything again; not more often than each minute.
   void refresh();
+  /// Set a register; what the switch then shows is what is read back.
+  void write(uint16_t first, uint16_t value);
   template<typename F> void add_on_lost_callback(F &&callback) { this->on_lost_.add(std::forward<F>(callback)); }
 
 #ifdef USE_SENSOR
@@ -66,6 +72,7 @@ class Renogy : public Component, public uart::UARTDevice {
 #endif
 #ifdef USE_SWITCH
   void set_release(switch_::Switch *entity) { this->release_ = entity; }
+  void add(RegisterSwitch *entity, const Source &source) { this->switches_.push_back({entity, source}); }
 #endif
 
  protected:
@@ -108,6 +115,7 @@ class Renogy : public Component, public uart::UARTDevice {
 #endif
 #ifdef USE_SWITCH
   switch_::Switch *release_{nullptr};
+  std::vector<Shown<RegisterSwitch>> switches_;
 #endif
 };
 
@@ -115,6 +123,18 @@ class Renogy : public Component, public uart::UARTDevice {
 class ReleaseSwitch : public switch_::Switch, public Parented<Renogy> {
  protected:
   void write_state(bool state) override { this->parent_->release(state); }
+};
+
+class RegisterSwitch : public switch_::Switch, public Parented<Renogy> {
+ public:
+  void set_register(uint16_t first) { this->first_ = first; }
+  /// Show what was read; nothing: it is missing.
+  void show(std::optional<bool> state);
+
+ protected:
+  void write_state(bool state) override { this->parent_->write(this->first_, state ? 1 : 0); }
+
+  uint16_t first_{0};
 };
 #endif
 

@@ -16,13 +16,14 @@ static constexpr size_t USUAL_ADDRESSES = 2;  // the universal one and the famil
 
 /// Whether a late reply to `other` names nothing that tells it from one to `mine`.
 static bool is_confusable(const Request &other, const Request &mine) {
-  return other != mine && (other.address == mine.address || other.address == UNIVERSAL_ADDRESS ||
+  return other != mine && other.value.has_value() == mine.value.has_value() && (other.address == mine.address || other.address == UNIVERSAL_ADDRESS ||
                            mine.address == UNIVERSAL_ADDRESS);
 }
 
 void Session::begin(Millis now) {
   this->phase_ = Phase::IDENTIFYING;
   this->exchange_.reset();
+  this->write_.reset();
   this->unanswered_.clear();
   this->next_request_ = now;
   this->silences_ = this->unheard_ = 0;
@@ -64,6 +65,11 @@ std::optional<Request> Session::step(Millis now) {
     const Request request = this->probe_request_();
     return this->held_until_(request, now) > now ? std::optional<Request>() : this->send_(request, now);
   }
+  if (this->write_) {
+    const Request request = *this->write_;
+    this->write_.reset();  // another may be asked for meanwhile
+    return this->send_(request, now);
+  }
   const auto turn = this->next_(now);
   if (turn.block == nullptr || turn.due > now)
     return {};
@@ -97,7 +103,8 @@ Millis Session::held_until_(const Request &request, Millis now) {
   std::erase_if(this->unanswered_, [&](const Unanswered &other) { return other.until <= now; });
   Millis until = 0;
   for (const auto &other : this->unanswered_) {
-    if (is_confusable(other.request, request) && other.request.words == request.words)
+    // the echo of a write names its register
+    if (!request.value && is_confusable(other.request, request) && other.request.words == request.words)
       until = std::max(until, other.until);
   }
   return until;
@@ -115,7 +122,7 @@ void Session::receive(const uint8_t *data, size_t length, Millis now) {
   if (!reply || !this->exchange_)
     return;
   Exchange &exchange = *this->exchange_;
-  if (reply->exception != 0 && exchange.is_ambiguous) {
+  if (reply->exception && exchange.is_ambiguous) {
     this->parser_.expect(exchange.request);
     return;
   }
@@ -130,6 +137,7 @@ void Session::receive(const uint8_t *data, size_t length, Millis now) {
 }
 
 void Session::done_(const std::optional<Reply> &reply, Millis now) {
+  const Request request = this->exchange_->request;
   this->exchange_.reset();
   this->next_request_ = now + this->map_.gap;
   if (this->heard_)
@@ -139,6 +147,8 @@ void Session::done_(const std::optional<Reply> &reply, Millis now) {
   this->unit_.requested(reply.has_value());
   if (this->phase_ == Phase::IDENTIFYING) {
     this->probed_(reply, now);
+  } else if (request.value) {
+    this->written_(request.first, now);
   } else {
     this->read_(reply, now);
   }
@@ -175,7 +185,7 @@ Request Session::probe_request_() const {
 
 void Session::probed_(const std::optional<Reply> &reply, Millis now) {
   this->any_answer_ = this->any_answer_ || reply;
-  if (reply && reply->exception == 0 && this->identified_(*reply)) {
+  if (reply && !reply->exception && this->identified_(*reply)) {
     if (this->phase_ != Phase::IDENTIFYING)
       return;  // it is of another family
     this->known_address_ = reply->address;
@@ -240,11 +250,29 @@ void Session::start_plan_(Millis now) {
   this->plan_.start(blocks, known, this->map_.interval, now);
 }
 
+bool Session::write(uint16_t first, uint16_t value) {
+  const auto proven = std::find_if(this->map_.kin.begin(), this->map_.kin.end(),
+                                   [&](const Kin &kin) { return matches(kin.models, this->unit_.model()); });
+  // another family would not have got as far as this
+  if (this->phase_ != Phase::READING || proven == this->map_.kin.end())
+    return false;
+  this->write_ = Request{this->address_, first, 1, value};
+  return true;
+}
+
+/// Read back what was written: what is shown is what is read, whatever the answer was.
+void Session::written_(uint16_t first, Millis now) {
+  for (const auto &block : this->map_.blocks) {
+    if (block.first <= first && first < block.first + block.words && answers(block, this->unit_.model()))
+      this->plan_.hasten(block, now);
+  }
+}
+
 void Session::read_(const std::optional<Reply> &reply, Millis now) {
   if (!reply) {
     this->silent_(now);
-  } else if (reply->exception != 0) {
-    this->plan_.refused(*this->reading_, reply->exception, now);
+  } else if (reply->exception) {
+    this->plan_.refused(*this->reading_, *reply->exception, now);
   } else {
     this->plan_.answered(*this->reading_, now);
     this->answered_(*reply, now);

@@ -19,6 +19,8 @@ class Session {
   /// Return the request to send now, if it is time for one.
   std::optional<Request> step(Millis now);
   void receive(const uint8_t *data, size_t length, Millis now);
+  /// Set a register, and read back what holds it; false, and nothing is done, unless the model proves the family.
+  bool write(uint16_t first, uint16_t value);
   /// Read everything again.
   void refresh(Millis now) { this->start_plan_(now); }
 
@@ -64,6 +66,7 @@ class Session {
   void read_(const std::optional<Reply> &reply, Millis now);
   void answered_(const Reply &reply, Millis now);
   void silent_(Millis now);
+  void written_(uint16_t first, Millis now);
 
   const Map &map_;
   Unit &unit_;
@@ -85,6 +88,7 @@ class Session {
   uint8_t address_{UNIVERSAL_ADDRESS};
   const Block *main_{nullptr};  // which tells whether the device is in its senses
   const Block *reading_{nullptr};
+  std::optional<Request> write_;  // that is to be sent
   std::optional<bool> is_sane_;  // as far as is known
   int silences_{0};              // requests in a row that were not answered
   int unheard_{0};               // after which nothing came at all
