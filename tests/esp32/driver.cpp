@@ -87,7 +87,8 @@ class Driver {
       const auto data = bytes_of(hex);
       this->session_.receive(data.data(), data.size(), now);
     } else if (command == "status") {
-      printf("%d %" PRIu32 " %s\n", this->unit_.connected(), this->unit_.failed_requests(), this->unit_.status().c_str());
+      const auto failed = this->unit_.failed_requests();
+      printf("%d %" PRIu32 " %s\n", this->unit_.connected(), failed, this->unit_.status().c_str());
     }
   }
 

@@ -1,4 +1,4 @@
-// The Bluetooth pipe, on stand-ins of ESP-IDF and ESPHome: what it asks the device for, when it is up, what it passes on.
+// The Bluetooth pipe, on stand-ins of ESP-IDF and ESPHome: what it asks for, when it is up, what it passes on.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -21,7 +21,8 @@ bool matches(const char *glob, std::string_view name) {
   if (name.empty())
     return false;
   const auto letter = static_cast<unsigned char>(name[0]);
-  return (*glob == '#' ? std::isdigit(letter) != 0 : std::toupper(letter) == *glob) && matches(glob + 1, name.substr(1));
+  const bool fits = *glob == '#' ? std::isdigit(letter) != 0 : std::toupper(letter) == *glob;
+  return fits && matches(glob + 1, name.substr(1));
 }
 
 bool is_among(std::string_view name, Models models) {
@@ -271,7 +272,8 @@ bool is_problem(const Row &row, const Value &value) {
     case Value::Kind::CODE:
       return value.raw != 0;
     case Value::Kind::ARRAY:
-      return std::any_of(value.items.begin(), value.items.end(), [](double item) { return !std::isnan(item) && item != 0; });
+      return std::any_of(value.items.begin(), value.items.end(),
+                         [](double item) { return !std::isnan(item) && item != 0; });
     default:
       return false;
   }

@@ -16,8 +16,9 @@ static constexpr size_t USUAL_ADDRESSES = 2;  // the universal one and the famil
 
 /// Whether a late reply to `other` names nothing that tells it from one to `mine`.
 static bool is_confusable(const Request &other, const Request &mine) {
-  return other != mine && other.value.has_value() == mine.value.has_value() && (other.address == mine.address || other.address == UNIVERSAL_ADDRESS ||
-                           mine.address == UNIVERSAL_ADDRESS);
+  if (other == mine || other.value.has_value() != mine.value.has_value())
+    return false;
+  return other.address == mine.address || other.address == UNIVERSAL_ADDRESS || mine.address == UNIVERSAL_ADDRESS;
 }
 
 void Session::begin(Millis now) {
@@ -245,7 +246,7 @@ void Session::start_plan_(Millis now) {
     if (is_known)
       known.push_back(&block);
   }
-  const bool has_read_main = this->main_ != nullptr && std::find(known.begin(), known.end(), this->main_) != known.end();
+  const bool has_read_main = std::find(known.begin(), known.end(), this->main_) != known.end();
   this->is_sane_ = has_read_main ? std::optional<bool>(false) : std::nullopt;
   this->plan_.start(blocks, known, this->map_.interval, now);
 }

@@ -42,7 +42,8 @@ void RenogyBT::gattc_event_handler(esp_gattc_cb_event_t event, esp_gatt_if_t gat
       break;
     case ESP_GATTC_NOTIFY_EVT:
       if (param->notify.handle == this->notify_handle_ && this->received_.size() < MAX_RECEIVED)
-        this->received_.insert(this->received_.end(), param->notify.value, param->notify.value + param->notify.value_len);
+        this->received_.insert(this->received_.end(), param->notify.value,
+                               param->notify.value + param->notify.value_len);
       break;
     default:
       break;

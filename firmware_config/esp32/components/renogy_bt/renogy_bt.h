@@ -14,7 +14,8 @@ class RenogyBT : public uart::UARTComponent, public Component, public ble_client
   void dump_config() override;
   void loop() override {}
   float get_setup_priority() const override { return setup_priority::AFTER_BLUETOOTH; }
-  void gattc_event_handler(esp_gattc_cb_event_t event, esp_gatt_if_t gattc_if, esp_ble_gattc_cb_param_t *param) override;
+  void gattc_event_handler(esp_gattc_cb_event_t event, esp_gatt_if_t gattc_if,
+                           esp_ble_gattc_cb_param_t *param) override;
 
   void write_array(const uint8_t *data, size_t len) override;
   bool peek_byte(uint8_t *data) override;
