@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -52,9 +51,8 @@ def add_parser(subparsers: _Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C; 78 for a mistake in the configuration, a port that is taken; 69 without D-Bus."""
     notifier = Notifier()
-    load = partial(load_config, args.file, dict(args.substitutions))
     try:
-        config = load()
+        config = load_config(args.file, dict(args.substitutions))
     except ConfigErrors as errors:
         notifier.status(str(errors.errors[0]))
         raise
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     storage = Storage(folder)
     with Boots(storage, notifier.status) as boots:
-        outcome = asyncio.run(_serve(args.file, load, config, storage, boots, notifier))
+        outcome = asyncio.run(_serve(args, config, storage, boots, notifier))
         if outcome is Outcome.SAFE_MODE_OVER:
             boots.on_probation()
     match outcome:
@@ -105,7 +103,7 @@ def taken_port(port: int | str, error: OSError) -> str:
 
 
 async def _serve(
-    file: Path, load: Callable[[], ProxyConfig], config: ProxyConfig, storage: Storage, boots: Boots, notifier: Notifier
+    args: argparse.Namespace, config: ProxyConfig, storage: Storage, boots: Boots, notifier: Notifier
 ) -> "Outcome | None":
     """Serve until the end, and return why; None when nothing can listen on the port."""
     from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415
@@ -117,7 +115,7 @@ async def _serve(
         loop.add_signal_handler(number, proxy.stop)
     # without a service manager a hang-up means that the terminal was closed
     served = notifier.is_heard or not sys.stdin.isatty()
-    reload = partial(_reload, file, load, proxy, Outcome.RESTART)
+    reload = partial(_reload, args, proxy, Outcome.RESTART)
     loop.add_signal_handler(signal.SIGHUP, reload if served else proxy.stop)
     try:
         await proxy.start()
@@ -130,10 +128,10 @@ async def _serve(
     return await proxy.serve()
 
 
-def _reload(file: Path, load: Callable[[], ProxyConfig], proxy: "Proxy", restart: "Outcome") -> None:
+def _reload(args: argparse.Namespace, proxy: "Proxy", restart: "Outcome") -> None:
     """Take the configuration anew: one with mistakes changes nothing, another one is started with."""
     try:
-        config = load()
+        config = load_config(args.file, dict(args.substitutions))
     except ConfigErrors as errors:
         for error in errors.errors:
             _LOGGER.error("Not reloaded: %s", error)  # noqa: TRY400 - foreseen
@@ -141,7 +139,7 @@ def _reload(file: Path, load: Callable[[], ProxyConfig], proxy: "Proxy", restart
         return
     proxy.report.troubles.pop("reload", None)
     if config == proxy.config:
-        _LOGGER.info("%s has not changed", file)
+        _LOGGER.info("%s has not changed", args.file)
         return
-    _LOGGER.info("%s has changed: starting anew with it", file)
+    _LOGGER.info("%s has changed: starting anew with it", args.file)
     proxy.stop(restart)
