@@ -1,9 +1,8 @@
 """The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
 
-from .editor import SCHEMA_URL, editor_schema
 from .errors import ConfigError, ConfigErrors
-from .formula import Lambda
 from .ids import area_id, default_id
+from .language.secret import SECRETS_FILE, secrets_exposed
 from .load import configuration_files, load_config
 from .model import (
     ApiConfig,
@@ -24,7 +23,8 @@ from .model import (
     ZeroconfConfig,
 )
 from .redact import HIDDEN, config_hash, to_yaml
-from .secret import SECRETS_FILE, secrets_exposed
+from .schema.editor import SCHEMA_URL, editor_schema
+from .schema.formula import Lambda
 from .writing import KEY_SECRET, NewUnit, new_file, stored_secret, unit_lines, with_secret, with_units
 
 __all__ = [

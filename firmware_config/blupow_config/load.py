@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import ConfigErrors
 from .ids import default_id
+from .language.tree import Tree
 from .model import (
     ApiConfig,
     BluetoothConfig,
@@ -21,10 +22,9 @@ from .model import (
     UnitConfig,
     ZeroconfConfig,
 )
-from .readings import Kind
-from .relations import related_mistakes
-from .schema import validate
-from .tree import Tree
+from .schema.readings import Kind
+from .schema.relations import related_mistakes
+from .schema.root import validate
 
 
 def load_config(path: Path, substitutions: Mapping[str, str] | None = None) -> ProxyConfig:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .formula import Lambda
+from .schema.formula import Lambda
 
 type ConfigPath = tuple[str | int, ...]
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import yamlrocks
 
-from .field import with_defaults
 from .ids import fnv1a
 from .model import ConfigPath, ProxyConfig
-from .schema import ROOT
+from .schema.field import with_defaults
+from .schema.root import ROOT
 
 HIDDEN: Final = "<hidden>"
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import yamlrocks
 
-from .editor import SCHEMA_URL
 from .errors import ConfigErrors
-from .files import Files
-from .problems import Problems
-from .secret import Secrets
+from .language.files import Files
+from .language.problems import Problems
+from .language.secret import Secrets
+from .schema.editor import SCHEMA_URL
 
 KEY_SECRET: Final = "api_key"  # noqa: S105 - its name
 

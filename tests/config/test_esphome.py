@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from blupow_config import ConfigErrors
-from blupow_config.nodes import Lambda
-from blupow_config.tree import Tree
+from blupow_config.language.nodes import Lambda
+from blupow_config.language.tree import Tree
 
 sys.path.insert(0, str(Path(__file__).parent))
 from projects import FILES, Maker, Project, smaller

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blupow_config import Lambda
-from blupow_config.formula import MAX_CHARACTERS, LambdaError
+from blupow_config.schema.formula import MAX_CHARACTERS, LambdaError
 
 STATES = {"volts": 13.2, "amps": -5, "off": False, "gone": None}
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from blupow_config import ConfigErrors, configuration_files, load_config, to_yaml
-from blupow_config.nodes import Lambda
-from blupow_config.tree import Tree
+from blupow_config.language.nodes import Lambda
+from blupow_config.language.tree import Tree
 
 BASE = "esphome: {name: shed}\n"
 Files = dict[str, str]
@@ -63,7 +63,9 @@ def test_substitutions_of_the_command_line_come_first(tmp_path: Path) -> None:
 
 
 def test_the_library_for_expressions_is_loaded_only_for_them(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from blupow_config.tree import Tree; Tree(Path(sys.argv[1])); "
+    program = (
+        "import sys; from pathlib import Path; from blupow_config.language.tree import Tree; Tree(Path(sys.argv[1])); "
+    )
     program += "sys.exit('jinja2' in sys.modules)"
     for text, loaded in ((f"substitutions: {{a: x}}\n{BASE}k: $a-${{a}}\n", 0), ("k: ${ 1 + 1 }\n", 1)):
         path = write(tmp_path, text)

@@ -18,7 +18,7 @@ from bumble.core import AdvertisingData
 from seeds import FUZZ_KEY, exchanges, noise_flight
 
 from blupow_config import ConfigError, ConfigErrors, load_config, to_yaml
-from blupow_config.tree import Tree
+from blupow_config.language.tree import Tree
 from blupow_proxy.ble.advertisement import Advertisement
 from blupow_proxy.modbus import (
     ExceptionResponse,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from yaml import SafeLoader, load
 
-from blupow_config.entities import FORMULA
-from blupow_config.filters import filters
+from blupow_config.schema.entities import FORMULA
+from blupow_config.schema.filters import filters
 from blupow_proxy.filters import HELD, Filters
 
 RECORDER = Path(__file__).parent / "values_record.py"

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from probatio import Invalid
 
-from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, area_id, default_id, fields, load_config
+from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, area_id, default_id, load_config
 from blupow_config.esp32 import BOARDS, CELLS, EspProject, EspUnit, ProjectError, readable_keys, write_project
+from blupow_config.schema import fields
 from blupow_proxy import __version__
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host.service import state_folder

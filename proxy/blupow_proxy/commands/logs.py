@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _LEVELS: Final = ("ERROR", "WARN", "INFO", "CONFIG", "DEBUG", "VERBOSE", "VERY_VERBOSE")
-_MAX_WAITING: Final = 1000  # lines that nobody has read; a reader that is slower for long loses the oldest
+MAX_WAITING: Final = 1000  # lines that nobody has read; a reader that is slower for long loses the oldest
 _COLOURS: Final = {1: "1;31", 2: "33", 3: "32", 4: "35", 5: "36"}  # ESPHome's
 _PLAIN: Final = "\x1b[0m"
 
@@ -84,7 +84,7 @@ class _Lines:
     """Lines that wait to be written."""
 
     def __init__(self) -> None:
-        self._waiting: deque[str] = deque(maxlen=_MAX_WAITING)
+        self._waiting: deque[str] = deque(maxlen=MAX_WAITING)
         self._left_out = 0
         self._some = asyncio.Event()
         self._loss: str | None = None
@@ -95,7 +95,7 @@ class _Lines:
     def add(self, line: "LogLine") -> None:
         colour = _COLOURS.get(line.level, "90")
         text = f"\x1b[{colour}m{line.text}{_PLAIN}" if self._has_colours else line.text
-        self._left_out += len(self._waiting) == _MAX_WAITING
+        self._left_out += len(self._waiting) == MAX_WAITING
         self._waiting.append(f"[{datetime.now().astimezone():%H:%M:%S}]{text}\n")
         self._some.set()
 

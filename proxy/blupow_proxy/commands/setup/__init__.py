@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from probatio import Invalid
 
-from blupow_config import fields
+from blupow_config.schema import fields
 from blupow_proxy.commands import service as service_command
 from blupow_proxy.errors import BleError
 from blupow_proxy.host import service

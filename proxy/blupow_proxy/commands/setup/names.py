@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import Final
 
-from blupow_config.fields import NAME_LENGTH
+from blupow_config.schema.fields import NAME_LENGTH
 from blupow_proxy.renogy import Family, product_name
 
 _FALLBACK: Final = "blupow"

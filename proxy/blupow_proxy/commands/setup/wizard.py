@@ -8,7 +8,8 @@ from typing import Final
 
 from probatio import Invalid
 
-from blupow_config import NewUnit, fields, new_file, with_units
+from blupow_config import NewUnit, new_file, with_units
+from blupow_config.schema import fields
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.host import service
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from probatio import Invalid
 
-from blupow_config import ProxyConfig, fields, load_config
+from blupow_config import ProxyConfig, load_config
+from blupow_config.schema import fields
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.errors import BleError
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from blupow_config.ids import device_number
+from blupow_config.language.tree import Path_, dotted
+
 from . import fields
 from .entity_relations import entity_mistakes, unit_id
 from .field import read_or_none
-from .ids import device_number
-from .tree import Path_, dotted
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
 _VARIANT_FAMILIES: Final = ("auto", "battery")

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from probatio import Invalid
 
+from blupow_config.language.secret import Secret
 from blupow_proxy.renogy import Family, Variant
 
 from .field import Field, did_you_mean
-from .secret import Secret
 
 NAME_LENGTH: Final = 31  # ESPHome's limit: the name is a host name
 LABEL_BYTES: Final = 120  # ESPHome's limit of names that are shown, in UTF-8: they go into discovery's short records

@@ -4,7 +4,7 @@ from typing import Final
 
 from .entities import READING, SENSOR_READING
 from .field import Json
-from .schema import ROOT
+from .root import ROOT
 from .units import UNIT
 
 SCHEMA_URL: Final = "https://raw.githubusercontent.com/blupow/blupow/main/firmware_config/schema.json"

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError
+from blupow_config.errors import ConfigError
+
 from .limits import MAX_DEPTH
 from .nodes import STEP_LENGTH, Block, Items, Leaf, Node, Path_, Unresolved, dotted
 from .resolution import Resolution

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import yaml
 
-from .errors import ConfigError, ConfigErrors
+from blupow_config.errors import ConfigError, ConfigErrors
+
 from .limits import MAX_NODES, MAX_OPEN, MAX_SOURCE_DEPTH
 
 _LOADER: Final[type[Any]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser that ESPHome has as well

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .errors import ConfigError, ConfigErrors
+from blupow_config.errors import ConfigError, ConfigErrors
+
 from .files import FileError, Files
 from .limits import Budget, TooMuchError
 from .merging import Markers, merge

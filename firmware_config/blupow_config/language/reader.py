@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from blupow_config.errors import ConfigErrors
+
 from . import source
-from .errors import ConfigErrors
 from .expression import has_expression, has_variable
 from .files import FileError, Files
 from .limits import Budget

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from probatio import Invalid, MultipleInvalid
 
+from blupow_config.model import Delta, Filter, Linear, Throttle
+
 from . import fields
 from .field import Field, Json, did_you_mean, json_schema
-from .model import Delta, Filter, Linear, Throttle
 
 MAX_FILTERS: Final = 16  # of one sensor
 MAX_DATAPOINTS: Final = 100  # of one calibration

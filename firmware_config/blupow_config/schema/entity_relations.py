@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from blupow_config.ids import default_id
+from blupow_config.language.secret import Secret
+from blupow_config.language.tree import Path_, dotted
+
 from . import fields
 from .entities import FORMULA, OWN_PLATFORMS
 from .field import did_you_mean, read_or_none
-from .ids import default_id
 from .readings import Kind, all_keys, families_with, of_family
-from .secret import Secret
-from .tree import Path_, dotted
 
 OWN_NAMES: Final = ("Uptime", "Sessions")  # sensors that the proxy has by itself; one of `sensor:` takes Uptime's place
 

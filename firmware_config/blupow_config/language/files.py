@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from .errors import ConfigError, ConfigErrors
+from blupow_config.errors import ConfigError, ConfigErrors
+
 from .limits import MAX_ALL_BYTES, MAX_BYTES, MAX_FILES, TooMuchError
 from .source import Node, parse
 

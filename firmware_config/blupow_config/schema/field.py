@@ -9,7 +9,7 @@ from typing import Any, Final
 from probatio import Invalid, MultipleInvalid, Schema
 from probatio.markers import Undefined
 
-from .secret import Secret
+from blupow_config.language.secret import Secret
 
 # What stands for another value is a text to an editor: it may become anything.
 EXPRESSION: Final = {"type": "string", "pattern": r"\$(\{|[a-zA-Z_])"}

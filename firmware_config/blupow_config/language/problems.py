@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Final
 
-from .errors import ConfigError
+from blupow_config.errors import ConfigError
+
 from .nodes import STEP_LENGTH, Path_, dotted
 from .source import Place
 

@@ -11,7 +11,7 @@ from blupow_proxy.renogy import Family, register_map
 from .entities import READING, SENSOR_READING
 from .field import Block, Field, List, Platforms
 from .readings import of_family
-from .schema import ROOT
+from .root import ROOT
 
 _HEAD: Final = "| option | | default | |\n|---|---|---|---|"
 _COMPONENTS: Final = """# Components

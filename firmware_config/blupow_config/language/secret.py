@@ -4,7 +4,8 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import ConfigError, ConfigErrors
+from blupow_config.errors import ConfigError, ConfigErrors
+
 from .files import FileError, Files
 from .problems import Problems, shown
 from .source import Mapping, Place, Scalar, scalar_value
