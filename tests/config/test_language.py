@@ -400,6 +400,9 @@ BOMBS: dict[str, Files] = {
 }  # fmt: skip
 
 
+BOMB_S = 5.0  # an explosion takes minutes; none takes more than one second where nothing counts branches
+
+
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_ends_soon_with_a_line(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, **BOMBS[name])
@@ -407,7 +410,7 @@ def test_a_bomb_ends_soon_with_a_line(tmp_path: Path, name: str) -> None:
     started = time.thread_time()
     with pytest.raises(ConfigErrors) as caught:
         load_config(path)
-    assert time.thread_time() - started < 1
+    assert time.thread_time() - started < BOMB_S
     assert all(len(str(error)) < 1_000 for error in caught.value.errors)
     tracemalloc.start()
     try:
