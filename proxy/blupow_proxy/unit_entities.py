@@ -1,5 +1,6 @@
 """A unit's face towards clients: its sub-device, its entities and their states."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,11 +19,13 @@ from blupow_proxy.native_api import (
     SwitchEntity,
     TextSensorEntity,
 )
-from blupow_proxy.poller import Unit
+from blupow_proxy.poller import Profile, Unit
 from blupow_proxy.renogy import Description, Family, Kind, describe
 
 # Every change is a row in Home Assistant's database: while a unit is read every two seconds, a minute will do.
 LAST_READING_STEP: Final = timedelta(minutes=1)
+
+_LOGGER = logging.getLogger(__name__)
 
 _NO_WISH: Final = EntityConfig()
 _WISHES: Final = (
@@ -160,11 +163,7 @@ class UnitEntities:
         profile = self._unit.profile
         self._readings = {}
         if profile is not None:
-            keys = profile.keys if self._shown is None else profile.keys & frozenset(self._shown)
-            for description in describe(profile.family, keys):
-                wish = self._wishes.get(description.key, _NO_WISH)
-                entity = entity_as_wished(_entity(description, self._device.device_id), wish)
-                self._readings[description.key] = _Reading(entity, wish, Filters(wish.filters))
+            self._readings = self._as_wished(profile)
         # a shunt answers no requests
         answers = profile is not None and profile.family is not Family.SHUNT300
         self._own = (
@@ -181,11 +180,38 @@ class UnitEntities:
         for entity in self._all():
             self._node.add(entity)
 
+    def _as_wished(self, profile: Profile) -> dict[str, _Reading]:
+        """Return the readings as the configuration wishes, but for a name that another entity has.
+
+        The configuration was held against the family in it, and a device may prove to be of another.
+        """
+        keys = profile.keys if self._shown is None else profile.keys & frozenset(self._shown)
+        plain = {each.key: _entity(each, self._device.device_id) for each in describe(profile.family, keys)}
+        own = (self._link, self._status, self._rssi, self._quality, self._last_reading, self._failed)
+        taken = {_identity(entity) for entity in (*own, *plain.values())}
+        readings = {}
+        for key, entity in plain.items():
+            wish = self._wishes.get(key, _NO_WISH)
+            shown = entity_as_wished(entity, wish)
+            if _identity(shown) != _identity(entity) and _identity(shown) in taken:
+                _LOGGER.warning(
+                    "%s: another entity is called %s, so %s is not", self._device.name, wish.name, entity.name
+                )
+                shown = entity_as_wished(entity, replace(wish, name=None))
+            taken.add(_identity(shown))
+            readings[key] = _Reading(shown, wish, Filters(wish.filters))
+        return readings
+
     def _all(self) -> Iterator[Entity]:
         yield from (reading.entity for reading in self._readings.values() if not reading.wish.internal)
         if self.load is not None:
             yield self.load
         yield from self._own
+
+
+def _identity(entity: Entity) -> tuple[type[Entity], int]:
+    """Return what clients tell the entities of one device apart by."""
+    return type(entity), entity.key
 
 
 def entity_as_wished[Shown: Entity](entity: Shown, wish: EntityConfig) -> Shown:

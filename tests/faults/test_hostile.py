@@ -15,6 +15,7 @@ from typing import Any
 import mdns
 import pytest
 import rude
+from aioesphomeapi import APIConnectionError
 from attack import MAX_CPU_S, STATES, Attack, State, clear, plain
 from bystander import Bystander
 from frames import in_process, over_tcp
@@ -37,6 +38,7 @@ FRAMES_OVER_TCP = 5_000
 DEADLINE_S = 10.2  # ten seconds, and what it takes to notice
 LINES_A_MINUTE = 30  # of three kinds: a client, its commands, its actions; eight at once and two later
 STORM_S = 4.0
+CONNECTED_S = 2.0
 CALM_S = 10.0
 RUDE_S = 60.0  # in which all may be read anew once
 NOTIFICATIONS_PER_S = 1000
@@ -149,6 +151,18 @@ async def test_slow_connections(measured, apart, tmp_path: Path) -> None:
     measured("a real client connects in", max(connects), 2)
 
 
+async def connected_s(port: int, key: bytes | None) -> float:
+    """Return how long a real client takes to connect; where nobody needs a key, the storm may take all sessions first."""
+    started = time.monotonic()
+    while True:
+        try:
+            async with Bystander(port, key):
+                return time.monotonic() - started
+        except APIConnectionError:
+            if key is not None or time.monotonic() - started > CONNECTED_S:
+                raise
+
+
 @pytest.mark.fault("X6")
 @pytest.mark.parametrize("kind", ["wrong key", "Hello in plaintext"])
 async def test_connection_storm(measured, apart, tmp_path: Path, kind: str) -> None:
@@ -162,15 +176,14 @@ async def test_connection_storm(measured, apart, tmp_path: Path, kind: str) -> N
         storm = apart(rude.storm, proxy.port, 1000, STORM_S, opening)
         connects = []
         while not storm.done():
-            async with Bystander(proxy.port, key) as client:
-                connects.append(client.connect_s)
+            connects.append(await connected_s(proxy.port, key))
             await asyncio.sleep(0.1)
         made = await storm
         load = (proxy.cpu_s - cpu_s) / (time.monotonic() - started)
         await asyncio.sleep(1.0)
         left = proxy.open_files - files
         said = proxy.log.splitlines()[lines:]
-    measured(f"{kind}: a real client connects meanwhile in", max(connects), 2)
+    measured(f"{kind}: a real client connects meanwhile in", max(connects), CONNECTED_S)
     measured(f"{kind}: connections", made / STORM_S, 500, "a second", at_least=True)
     measured(f"{kind}: load", load, 1, "cores")
     measured(f"{kind}: files left open a second later", left, 0, "")

@@ -11,8 +11,13 @@ from blupow_config.language.tree import Path_, dotted
 from . import fields
 from .entities import FORMULA, OWN_PLATFORMS
 from .field import did_you_mean, read_or_none
-from .readings import Kind, all_keys, families_with, of_family
+from .readings import Family, Kind, all_keys, families_with, of_family
 
+LINK_NAMES: Final = {  # what the proxy itself says of each unit
+    Kind.SENSOR: ("Signal strength", "Link quality", "Failed requests"),
+    Kind.BINARY_SENSOR: ("Link",),
+    Kind.TEXT_SENSOR: ("Link status", "Last reading"),
+}
 OWN_NAMES: Final = ("Uptime", "Sessions")  # sensors that the proxy has by itself; one of `sensor:` takes Uptime's place
 
 
@@ -172,24 +177,40 @@ def _taken_names(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -
     """Names that Home Assistant can't tell from another's of the same device."""
     yield from _twice(_own_entities(content))
     for unit in units.values():
-        family = read_or_none(fields.family, unit.get("family", "auto"))
+        given = read_or_none(fields.family, unit.get("family", "auto"))
         for kind in Kind:
             described = {
-                key: ((*path, key, "name"), block[key]["name"])
+                key: ((*path, key, "name"), block[key])
                 for path, block in _blocks(content, kind)
                 if block.get("platform") == "renogy" and _unit_of(block, units) is unit
                 for key in all_keys(kind)
-                if isinstance(block.get(key), dict) and "name" in block[key]
+                if isinstance(block.get(key), dict)
             }
-            if described and family not in (None, "auto"):
-                own = [
-                    (None, description.name)
-                    for key, description in of_family(family).items()
-                    if description.kind is kind and key not in described
-                ]
-                yield from _twice([*own, *described.values()])
-            else:
-                yield from _twice(list(described.values()))
+            families = tuple(Family) if given in (None, "auto") else (given,)
+            found = {mistake for family in families for mistake in _twice(_shown_names(unit, kind, family, described))}
+            yield from sorted(found)
+
+
+def _shown_names(
+    unit: Mapping[str, Any], kind: Kind, family: str, described: Mapping[str, tuple[Path_, dict[str, Any]]]
+) -> list[tuple[Path_ | None, Any]]:
+    """Return the names in use in a unit that is of ``family``, and where those that were given stand.
+
+    A name that a reading has by itself stays its own, whatever it is called instead.
+    """
+    own: list[tuple[Path_ | None, Any]] = [(None, name) for name in LINK_NAMES[kind]]
+    given: list[tuple[Path_ | None, Any]] = []
+    shown = unit.get("entities")
+    for key, reading in of_family(family).items():
+        if reading.kind is not kind or (isinstance(shown, list) and key not in shown):
+            continue
+        path, entity = described.get(key, (None, {}))
+        name = read_or_none(fields.label, entity.get("name"))
+        if name is None or _object_id(name) != _object_id(reading.name):
+            own.append((None, reading.name))
+        if name is not None:
+            given.append((path, name))
+    return own + given
 
 
 def _own_entities(content: Mapping[str, Any]) -> list[tuple[Path_ | None, Any]]:
@@ -197,7 +218,7 @@ def _own_entities(content: Mapping[str, Any]) -> list[tuple[Path_ | None, Any]]:
     given: list[tuple[Path_ | None, Any]] = []
     names = set(OWN_NAMES)
     for path, block in _blocks(content, Kind.SENSOR):
-        if block.get("platform") in OWN_PLATFORMS:
+        if block.get("platform") in OWN_PLATFORMS and not read_or_none(fields.boolean, block.get("internal")):
             given.append(((*path, "name"), block.get("name")))
             if block.get("platform") == "uptime":
                 names.discard("Uptime")
@@ -210,9 +231,14 @@ def _twice(named: list[tuple[Path_ | None, Any]]) -> Iterator[tuple[Path_, str]]
         name = read_or_none(fields.label, given)
         if name is None:
             continue
-        spelled = re.sub(r"[^a-z0-9_-]", "_", name.lower())  # as ESPHome makes an object id of it
+        spelled = _object_id(name)
         if path is not None and spelled in first:
             holder = first[spelled]
-            by = "the device by itself" if holder is None else dotted(holder[:-1])
-            yield path, f"is the name of another entity, of {by}: choose another"
+            by = "another entity already" if holder is None else dotted(holder[:-1])
+            yield path, f"is the name of {by}: choose another"
         first.setdefault(spelled, path)
+
+
+def _object_id(name: str) -> str:
+    """Return what ESPHome makes of a name to tell entities apart."""
+    return re.sub(r"[^a-z0-9_-]", "_", name.lower())

@@ -5,7 +5,7 @@ from functools import cache
 
 from blupow_proxy.renogy import Description, Family, Kind, descriptions
 
-__all__ = ["Kind", "all_keys", "families_with", "of_family"]
+__all__ = ["Family", "Kind", "all_keys", "families_with", "of_family"]
 
 
 @cache
