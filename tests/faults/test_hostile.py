@@ -152,7 +152,7 @@ async def test_slow_connections(measured, apart, tmp_path: Path) -> None:
 
 
 async def connected_s(port: int, key: bytes | None) -> float:
-    """Return how long a real client takes to connect; where nobody needs a key, the storm may take all sessions first."""
+    """Return how long a real client takes to connect; where none needs a key, the storm may come first."""
     started = time.monotonic()
     while True:
         try:
