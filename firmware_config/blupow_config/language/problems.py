@@ -45,8 +45,9 @@ class Problems:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a hint to the nearest of ``names``, or nothing."""
+    """Return a hint to the nearest of ``names``, in capitals or not, or nothing."""
     if len(name) > STEP_LENGTH:
         return ""
-    close = get_close_matches(name, sorted(names)[:MAX_CHOICES], 1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    spelled = {choice.lower(): choice for choice in sorted(names)[:MAX_CHOICES]}
+    close = get_close_matches(name.lower(), spelled, 1)
+    return f", did you mean {spelled[close[0]]!r}?" if close else ""

@@ -41,7 +41,8 @@ class Secrets:
         if values is None:
             raise LookupError(f"the secret {shown(name)} can't be read: {self._files.relative(path)} has a mistake")
         if name not in values:
-            raise LookupError(f"there is no secret {shown(name)} in {SECRETS_FILE} beside {beside}")
+            hint = self._problems.hint(name, lambda: values)
+            raise LookupError(f"there is no secret {shown(name)} in {SECRETS_FILE} beside {beside}{hint}")
         value = values[name]
         if value is _NO_VALUE:
             message = f"the secret {shown(name)} in {SECRETS_FILE} is not a single value: write a text or a number"

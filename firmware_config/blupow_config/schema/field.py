@@ -1,14 +1,14 @@
 """What a schema is made of: each part reads a value, and has JSON Schema and a name for users."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from probatio import Invalid, MultipleInvalid, Schema
 from probatio.markers import Undefined
 
+from blupow_config.language import problems
 from blupow_config.language.secret import Secret
 
 # What stands for another value is a text to an editor: it may become anything.
@@ -147,13 +147,11 @@ def with_defaults(part: Any, given: Any) -> Any:
             return deepcopy(given)
 
 
-def did_you_mean(given: Any, choices: Any) -> str:
+def did_you_mean(given: Any, choices: Iterable[str]) -> str:
     """Return a hint at the choice that is nearest to what was given; nothing of a secret."""
     if not isinstance(given, str) or isinstance(given, Secret):
         return ""
-    close = get_close_matches(given.strip().lower(), [choice.lower() for choice in choices], 1)
-    named = [choice for choice in choices if close and choice.lower() == close[0]]
-    return f", did you mean {named[0]!r}?" if named else ""
+    return problems.did_you_mean(given.strip(), choices)
 
 
 def steps(error: Invalid) -> list[Any]:
