@@ -253,7 +253,7 @@ MISTAKES = {  # what is in the file: what the line names beside the file
     UNIT + "    load_switch: 7\n": "renogy.0.load_switch:",
     UNIT + "  - address: C4:D3:6A:00:00:01\n    name: Rover again\n": "renogy.1",
     UNIT + "    name: !include rover.yaml\n": "not valid YAML",
-    "esphome: !include shed.yaml\n": "esphome: !include",
+    "esphome: !include shed.yaml\n": "esphome: shed.yaml: there is no shed.yaml",
     "x" * 1_000_001: "too large",
 }
 
