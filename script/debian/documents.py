@@ -91,7 +91,7 @@ def copyright_file(modules: Path, installed: Path) -> str:
             f"Copyright: the authors of {name}, who are named in what follows\n"
             f"License: {_licence(metadata)}\n"
             + "".join(f" The text is in {installed / path.relative_to(modules)}\n" for path in texts)
-            + f" Its source is at https://pypi.org/project/{name}/{version}/"
+            + f" Its source is that of {name} {version} in the Python Package Index."
         )
     return "\n\n".join(paragraphs) + "\n"
 

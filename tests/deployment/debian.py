@@ -30,8 +30,8 @@ def missing() -> str | None:
     return next((tool for tool in ("debootstrap", "unshare", "nsenter", "ip") if shutil.which(tool) is None), None)
 
 
-def mirror() -> str:
-    """The mirror that this machine's packages are from."""
+def mirror() -> list[str]:
+    """The mirror that this machine's packages are from; none where that is no Debian, and debootstrap has its own."""
     sources = [*Path("/etc/apt/sources.list.d").glob("*.sources"), Path("/etc/apt/sources.list")]
     for path in sources:
         found = (
@@ -40,8 +40,8 @@ def mirror() -> str:
             else None
         )
         if found:
-            return found[1]
-    return "http://deb.debian.org/debian"
+            return [found[1]]
+    return []
 
 
 def bare_tree(depends: str) -> Path:
@@ -52,7 +52,7 @@ def bare_tree(depends: str) -> Path:
     asked.unlink(missing_ok=True)
     shutil.rmtree(tree, ignore_errors=True)
     KEPT.mkdir(parents=True, exist_ok=True)
-    run("debootstrap", "--variant=minbase", SUITE, str(tree), mirror())
+    run("debootstrap", "--variant=minbase", SUITE, str(tree), *mirror())
     shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
     run("chroot", str(tree), "apt-get", "update")
     run("chroot", str(tree), "apt-get", "satisfy", "--yes", "--no-install-recommends", "--download-only", depends)
