@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "discovery": {"native_api"},
     "profiles": {"poller", "renogy", "storage"},
     "filters": set(),
-    "own_sensors": {"filters", "native_api", "unit_entities"},
+    "own_sensors": {"filters", "native_api", "proxy_entities", "unit_entities"},
     "unit_entities": {"filters", "native_api", "poller", "renogy"},
     "proxy_entities": {"native_api"},
     "actions": {"ble", "native_api", "poller"},

@@ -24,7 +24,7 @@ from .model import (
 )
 from .redact import HIDDEN, config_hash, to_yaml
 from .schema.editor import SCHEMA_URL, editor_schema
-from .schema.formula import Lambda
+from .schema.formula import Formula
 from .writing import KEY_SECRET, NewUnit, new_file, stored_secret, unit_lines, with_secret, with_units
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "EntityConfig",
     "EsphomeConfig",
     "Filter",
-    "Lambda",
+    "Formula",
     "Linear",
     "LoggerConfig",
     "NewUnit",

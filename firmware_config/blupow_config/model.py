@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal
 
-from .schema.formula import Lambda
+from .schema.formula import Formula
 
 type ConfigPath = tuple[str | int, ...]
 
@@ -90,8 +91,8 @@ class Delta:
 
     least: float = 0.0
     least_share: float = 0.0
-    most: float | None = None
-    most_share: float | None = None
+    most: float = inf
+    most_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class SensorConfig:
     platform: str
     entity: EntityConfig
     update_interval_s: float
-    formula: Lambda | None = None
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

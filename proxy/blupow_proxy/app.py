@@ -235,13 +235,11 @@ class Proxy:
             self.pollers.append(poller)
             self._poller_of.update({unit.spec.id: poller for unit in units})
         # listed as configured, whichever address comes first
-        order = [config.id for config in configs]
         built = {unit.spec.id: unit for poller in self.pollers for unit in poller.units}
-        self.units = [built[key] for key in order]
-        for unit in self.units:
+        self.units = [built[config.id] for config in configs]
+        for unit, config in zip(self.units, configs, strict=True):
             wishes = {one.key: one.entity for one in self.config.readings if one.unit_id == unit.spec.id}
-            shown = next(config.entities for config in configs if config.id == unit.spec.id)
-            self._unit_entities[unit.spec.id] = UnitEntities(self.node, unit, wishes=wishes, shown=shown)
+            self._unit_entities[unit.spec.id] = UnitEntities(self.node, unit, wishes=wishes, shown=config.entities)
 
     def _build_unit(self, config: UnitConfig) -> Unit:
         spec = UnitSpec(

@@ -63,7 +63,7 @@ class _Delta:
             difference = abs(value - last)
             if difference <= abs(spec.least + spec.least_share * last):
                 return HELD
-            if spec.most is not None and difference > abs(spec.most + (spec.most_share or 0.0) * last):
+            if difference > abs(spec.most + spec.most_share * last):
                 return HELD
         self._last = value
         return value

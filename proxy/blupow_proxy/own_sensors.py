@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from blupow_config import Lambda, SensorConfig
+from blupow_config import SensorConfig
 from blupow_proxy.filters import HELD, Filters
 from blupow_proxy.native_api import Node, SensorEntity, State
+from blupow_proxy.proxy_entities import UPTIME
 from blupow_proxy.unit_entities import entity_as_wished
 
 type Source = Callable[[], float | None]
+type Numbers = Mapping[str, float | bool | None]
 
 _TEMPERATURE: Final[Mapping[str, Any]] = {
     "unit_of_measurement": "°C",
@@ -20,13 +22,7 @@ _TEMPERATURE: Final[Mapping[str, Any]] = {
 }
 # what they are by themselves, as ESPHome's sensors of these names
 _KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "uptime": {
-        "unit_of_measurement": "s",
-        "device_class": "duration",
-        "state_class": "total_increasing",
-        "icon": "mdi:timer-outline",
-        "entity_category": "diagnostic",
-    },
+    "uptime": UPTIME,
     "cpu_temperature": _TEMPERATURE,
     "internal_temperature": _TEMPERATURE,
     "wifi_signal": {
@@ -43,7 +39,7 @@ _KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 class _Sensor:
     config: SensorConfig
     entity: SensorEntity
-    source: Callable[[Mapping[str, State | None]], float | None]
+    source: Callable[[Numbers], float | None]
     filters: Filters
     due_s: float = field(default=0.0)
 
@@ -53,7 +49,7 @@ class OwnSensors:
 
     def __init__(self, node: Node, configs: Iterable[SensorConfig], sources: Mapping[str, Source]) -> None:
         self._node = node
-        self.named: dict[str, State | None] = {}
+        self._named: dict[str, float | None] = {}
         self._sensors = [self._build(config, sources) for config in configs]
         for sensor in self._sensors:
             if not sensor.config.entity.internal:
@@ -61,8 +57,12 @@ class OwnSensors:
 
     def update(self, now_s: float, states: Mapping[str, State | None]) -> None:
         """Publish what is due, and at once what has gone missing or come back."""
+        numbers: dict[str, float | bool | None] = {
+            name: state for name, state in states.items() if not isinstance(state, str)
+        }
+        numbers |= self._named
         for sensor in self._sensors:
-            value = sensor.source({**states, **self.named})
+            value = sensor.source(numbers)
             if value is not None and now_s < sensor.due_s:
                 continue
             sensor.due_s = now_s if value is None else now_s + sensor.config.update_interval_s
@@ -70,20 +70,15 @@ class OwnSensors:
             if passed is HELD:
                 continue
             if sensor.config.entity.id is not None:
-                self.named[sensor.config.entity.id] = passed
+                numbers[sensor.config.entity.id] = self._named[sensor.config.entity.id] = passed
             if not sensor.config.entity.internal:
                 self._node.set_state(sensor.entity, passed)
 
     def _build(self, config: SensorConfig, sources: Mapping[str, Source]) -> _Sensor:
         entity = SensorEntity(name=config.entity.name or "", **_KINDS[config.platform])
-        source = _reading(sources[config.platform]) if config.formula is None else _computed(config.formula)
+        source = _reading(sources[config.platform]) if config.formula is None else config.formula.compiled()
         return _Sensor(config, entity_as_wished(entity, config.entity), source, Filters(config.entity.filters))
 
 
-def _reading(source: Source) -> Callable[[Mapping[str, State | None]], float | None]:
+def _reading(source: Source) -> Callable[[Numbers], float | None]:
     return lambda _: source()
-
-
-def _computed(formula: Lambda) -> Callable[[Mapping[str, State | None]], float | None]:
-    compute = formula.compiled()
-    return lambda states: compute({name: state for name, state in states.items() if not isinstance(state, str)})

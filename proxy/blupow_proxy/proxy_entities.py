@@ -1,12 +1,20 @@
 """The proxy's own entities: how it does, and its Restart button."""
 
 import logging
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from blupow_proxy.errors import AdapterUnavailableError
 from blupow_proxy.native_api import BinarySensorEntity, ButtonEntity, Node, SensorEntity, TextSensorEntity
 
 UPTIME_STEP_S: Final = 60.0  # as ESPHome's uptime sensor
+UPTIME: Final[Mapping[str, Any]] = {  # what it is, whatever it is called
+    "unit_of_measurement": "s",
+    "device_class": "duration",
+    "state_class": "total_increasing",
+    "icon": "mdi:timer-outline",
+    "entity_category": "diagnostic",
+}
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -17,14 +25,7 @@ class ProxyEntities:
     def __init__(self, node: Node, *, uptime: bool = True) -> None:
         self._node = node
         self._adapter_told: str | None = None
-        self._uptime = SensorEntity(
-            name="Uptime",
-            unit_of_measurement="s",
-            device_class="duration",
-            state_class="total_increasing",
-            icon="mdi:timer-outline",
-            entity_category="diagnostic",
-        )
+        self._uptime = SensorEntity(name="Uptime", **UPTIME)
         self._adapter_problem = BinarySensorEntity(
             name="Bluetooth adapter", device_class="problem", entity_category="diagnostic"
         )

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blupow_config import Lambda
-from blupow_config.schema.formula import MAX_CHARACTERS, LambdaError
+from blupow_config import Formula
+from blupow_config.schema.formula import MAX_CHARACTERS, FormulaError
 
 STATES = {"volts": 13.2, "amps": -5, "off": False, "gone": None}
 
 
 def value(text: str) -> float | None:
-    return Lambda(text).compiled()(STATES)
+    return Formula(text).compiled()(STATES)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_value(text: str, expected: float | None) -> None:
     ],
 )
 def test_mistake(text: str, message: str) -> None:
-    with pytest.raises(LambdaError) as caught:
-        Lambda(text).compiled()
+    with pytest.raises(FormulaError) as caught:
+        Formula(text).compiled()
     assert message in str(caught.value)
 
 
 def test_the_states_that_it_needs() -> None:
-    assert Lambda("return id(a).state > 0 ? id(b).state : id(a).state;").ids == {"a", "b"}
+    assert Formula("return id(a).state > 0 ? id(b).state : id(a).state;").ids == {"a", "b"}
 
 
 @given(st.text(alphabet="return id(a).state;+-*/<>=!?:{}&|0123456789.e ", max_size=60))
 def test_anything_is_computed_or_refused(text: str) -> None:
     try:
-        result = Lambda(f"return {text};").compiled()({"a": 1.5})
-    except LambdaError:
+        result = Formula(f"return {text};").compiled()({"a": 1.5})
+    except FormulaError:
         return
     assert result is None or isinstance(result, float)

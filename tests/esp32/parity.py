@@ -135,14 +135,10 @@ async def firmware(program: Path, home: Path) -> AsyncIterator[Side]:
         process = await asyncio.create_subprocess_exec(
             program, env={"HOME": str(home)}, stdout=log, stderr=asyncio.subprocess.STDOUT
         )
-    client = APIClient("127.0.0.1", PORT, None)
     try:
-        await _connected(client)
-        side = Side(client)
-        await side.listen()
-        yield side
+        async with _side(APIClient("127.0.0.1", PORT, None)) as side:
+            yield side
     finally:
-        await client.disconnect(force=True)
         process.kill()
         await process.wait()
 
@@ -181,14 +177,23 @@ async def python_proxy(room: Room, folder: Path) -> AsyncIterator[Side]:
         try:
             async with asyncio.timeout(60):
                 await proxy.all_listed()
-            await _connected(client)
-            side = Side(client)
-            await side.listen()
-            yield side
+            async with _side(client) as side:
+                yield side
         finally:
-            await client.disconnect(force=True)
             proxy.stop()
             await serving
+
+
+@contextlib.asynccontextmanager
+async def _side(client: APIClient) -> AsyncIterator[Side]:
+    """Connect, and listen until the end."""
+    try:
+        await _connected(client)
+        side = Side(client)
+        await side.listen()
+        yield side
+    finally:
+        await client.disconnect(force=True)
 
 
 async def _connected(client: APIClient) -> None:

@@ -1,4 +1,4 @@
-from blupow_config import Delta, EntityConfig, Lambda, SensorConfig
+from blupow_config import Delta, EntityConfig, Formula, SensorConfig
 from blupow_proxy.native_api import Node, NodeInfo
 from blupow_proxy.own_sensors import OwnSensors
 
@@ -13,7 +13,7 @@ def node() -> Node:
 
 def template(text: str, **entity) -> SensorConfig:
     named = EntityConfig(**{"name": "Sum"} | entity)
-    return SensorConfig(platform="template", entity=named, update_interval_s=60.0, formula=Lambda(text))
+    return SensorConfig(platform="template", entity=named, update_interval_s=60.0, formula=Formula(text))
 
 
 def test_they_are_what_esphomes_are() -> None:

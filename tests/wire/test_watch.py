@@ -52,7 +52,7 @@ from rich.console import Console
 from blupow_proxy.cli import build_parser
 from blupow_proxy.client import Group, KeyRefusedError, Row, Snapshot, UnreachableError, Watcher, render
 from blupow_proxy.client.states import read
-from blupow_proxy.commands.watch import parse_key, parse_target
+from blupow_proxy.commands.device import parse_key, parse_target
 from blupow_proxy.native_api import Mode, encode_key
 from blupow_proxy.server import ApiServer
 

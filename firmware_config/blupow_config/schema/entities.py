@@ -7,7 +7,7 @@ from probatio import Invalid, Optional, Required
 from . import fields
 from .field import Block, Field, List, Options, Platforms
 from .filters import filters
-from .formula import Lambda, LambdaError
+from .formula import Formula, FormulaError
 from .readings import Kind, all_keys
 
 CATEGORIES: Final = ("", "diagnostic")  # Home Assistant's sensors can't be settings
@@ -53,13 +53,13 @@ def _of_renogy(kind: Kind, entity: Block) -> Block:
     return Block({whose: fields.identifier, **readings}, about=about)
 
 
-def _read_formula(value: Any) -> Lambda:
+def _read_formula(value: Any) -> Formula:
     if not isinstance(value, str):
         raise Invalid("expected a formula, such as `return id(volts).state * 2;`")
-    formula = Lambda(str(value))
+    formula = Formula(str(value))
     try:
         formula.compiled()
-    except LambdaError as error:
+    except FormulaError as error:
         raise Invalid(f"can't be computed here: {error}") from None
     return formula
 

@@ -80,12 +80,12 @@ _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number]]]] = {
 }
 
 
-class LambdaError(ValueError):
+class FormulaError(ValueError):
     """What can't be computed here; the text says what and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lambda:
+class Formula:
     """A formula; ``ids`` are the sensors whose states it needs. Equal texts are equal lambdas."""
 
     text: str
@@ -111,7 +111,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_CHARACTERS:
-            raise LambdaError(f"is longer than {MAX_CHARACTERS} characters")
+            raise FormulaError(f"is longer than {MAX_CHARACTERS} characters")
         self._tokens = _tokens(text)
         self._place = 0
         self._depth = 0
@@ -120,7 +120,7 @@ class _Parser:
     def parse(self) -> tuple[_Part, frozenset[str]]:
         value = self._statement()
         if self._peek():
-            raise LambdaError(f"has {self._peek()!r} after its end: only `return` and `if` are understood here")
+            raise FormulaError(f"has {self._peek()!r} after its end: only `return` and `if` are understood here")
         return value, frozenset(self._ids)
 
     def _statement(self) -> _Part:
@@ -138,7 +138,7 @@ class _Parser:
                 otherwise = self._statement()
                 return lambda states: then(states) if condition(states) else otherwise(states)
             if not self._take("return"):
-                raise LambdaError(f"expected `return` and a formula, not {self._peek() or 'the end'!r}")
+                raise FormulaError(f"expected `return` and a formula, not {self._peek() or 'the end'!r}")
             if self._take("{"):
                 self._expect("}")
                 self._expect(";")
@@ -199,14 +199,16 @@ class _Parser:
         if name in _FUNCTIONS:
             return self._call(name)
         if not token:
-            raise LambdaError("ends in the middle of a formula")
-        raise LambdaError(f"{token!r} is not understood here: a formula has numbers, `id(...).state`, + - * / and such")
+            raise FormulaError("ends in the middle of a formula")
+        raise FormulaError(
+            f"{token!r} is not understood here: a formula has numbers, `id(...).state`, + - * / and such"
+        )
 
     def _state(self) -> _Part:
         self._expect("(")
         name = self._peek()
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise LambdaError("expected an id in `id(...)`")
+            raise FormulaError("expected an id in `id(...)`")
         self._place += 1
         self._expect(")")
         self._expect(".")
@@ -230,14 +232,14 @@ class _Parser:
             arguments.append(self._expression())
         self._expect(")")
         if len(arguments) != count:
-            raise LambdaError(f"{name} takes {count} values, not {len(arguments)}")
+            raise FormulaError(f"{name} takes {count} values, not {len(arguments)}")
         return lambda states: function(*(_number(argument, states) for argument in arguments))
 
     @contextmanager
     def _deeper(self) -> Iterator[None]:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise LambdaError("is nested too deeply")
+            raise FormulaError("is nested too deeply")
         yield
         self._depth -= 1
 
@@ -251,7 +253,7 @@ class _Parser:
 
     def _expect(self, token: str) -> None:
         if not self._take(token):
-            raise LambdaError(f"expected {token!r}, not {self._peek() or 'the end'!r}")
+            raise FormulaError(f"expected {token!r}, not {self._peek() or 'the end'!r}")
 
 
 def _tokens(text: str) -> list[str]:
@@ -260,7 +262,7 @@ def _tokens(text: str) -> list[str]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise LambdaError(f"{text[place]!r} is not understood here")
+            raise FormulaError(f"{text[place]!r} is not understood here")
         tokens.append(match[0])
         place = _end_of_skipped(text, match.end())
     return tokens

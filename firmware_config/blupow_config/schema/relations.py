@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from blupow_config.ids import device_number
+from blupow_config.ids import area_id, device_number
 from blupow_config.language.tree import Path_, dotted
 
 from . import fields
@@ -108,6 +108,6 @@ def _areas_twice(content: dict[str, Any], numbered: _Numbered) -> Iterator[tuple
         area = read_or_none(fields.label, options.get("area")) if isinstance(options, dict) else None
         if area is None:
             continue
-        other, holder = first.setdefault("_".join(area.lower().split()), (area, path))
+        other, holder = first.setdefault(area_id(area), (area, path))
         if other != area:
             yield (*path, "area"), f"is the area of {dotted(holder)} in another spelling: write both alike"

@@ -7,10 +7,11 @@ import os
 import sys
 from collections import deque
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .device import add_device, talk
 from .pipe import write
-from .watch import KEY_VARIABLE, parse_key, parse_target
 
 if TYPE_CHECKING:
     from blupow_proxy.client import ClientError, LogLine
@@ -32,8 +33,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         "Ctrl-C ends.",
         epilog="example: blupow-proxy logs van-power.local --key 'xW9...=' --level DEBUG",
     )
-    parser.add_argument("target", type=parse_target, metavar="HOST[:PORT]", help="an IPv6 address in brackets")
-    parser.add_argument("--key", type=parse_key, help=f"the device's encryption key; also from {KEY_VARIABLE}")
+    add_device(parser)
     parser.add_argument(
         "--level", type=str.upper, choices=_LEVELS, default="DEBUG", help="the least that is shown (default: DEBUG)"
     )
@@ -42,26 +42,10 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the log; 69 when the device cannot be reached at first, 77 when the key is the trouble, 0 on Ctrl-C."""
-    from blupow_proxy.client import KeyRefusedError, UnreachableError  # noqa: PLC0415 - takes 0.2 s to import
-
-    host, port = args.target
-    try:
-        key = args.key
-        if key is None and (given := os.environ.get(KEY_VARIABLE)):
-            key = parse_key(given)
-        asyncio.run(_show(host, port, key, args.level))
-    except argparse.ArgumentTypeError as error:
-        return _complain(f"{KEY_VARIABLE}: {error}", os.EX_USAGE)
-    except KeyRefusedError as error:
-        return _complain(str(error), os.EX_NOPERM)
-    except UnreachableError as error:
-        return _complain(str(error), os.EX_UNAVAILABLE)
-    except KeyboardInterrupt:
-        pass
-    return os.EX_OK
+    return talk("logs", args, partial(_show, level=args.level))
 
 
-async def _show(host: str, port: int, key: str | None, level: str) -> None:
+async def _show(host: str, port: int, key: str | None, *, level: str) -> None:
     from blupow_proxy.client import LogReader  # noqa: PLC0415
 
     logging.getLogger("aioesphomeapi").addHandler(logging.NullHandler())  # our own line says what to do
@@ -115,8 +99,3 @@ class _Lines:
                 text = f"(lines left out: {self._left_out})\n{text}"
                 self._left_out = 0
             await write(text)
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"blupow-proxy logs: {message}", file=sys.stderr)
-    return code

@@ -2,16 +2,19 @@
 
 import argparse
 import os
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from blupow_config import ProxyConfig, load_config
+from blupow_proxy.commands.complaint import complain
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host.service import state_folder
 from blupow_proxy.storage import Storage
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_complain: Final = partial(complain, "pair")
 
 _STARTED: Final = "identity.json"  # a proxy writes it at its first start
 
@@ -89,8 +92,3 @@ def _not_ours(storage: Storage) -> int:
     return _complain(
         f"can't write to {storage.folder}: run it as the user that the proxy runs as, or with sudo", os.EX_NOPERM
     )
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"blupow-proxy pair: {message}", file=sys.stderr)
-    return code

@@ -2,14 +2,14 @@
 
 import argparse
 import asyncio
-import binascii
 import json
 import logging
 import os
 import sys
-from base64 import b64decode
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .device import add_device, talk
 from .pipe import write
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
-KEY_VARIABLE: Final = "BLUPOW_KEY"
 COMPLETE_S: Final = 10.0  # a device sends all its states at once; one that is still starting may need a while
 REDRAW_S: Final = 0.25  # faster than anyone reads, slow enough for a terminal behind a slow link
-_DEFAULT_PORT: Final = 6053
-_KEY_BYTES: Final = 32
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -33,8 +30,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         "a line per change in a pipe. Ctrl-C ends.",
         epilog="example: blupow-proxy watch van-power.local --key 'xW9...='   (or [fd00::5]:6053, or 192.0.2.7)",
     )
-    parser.add_argument("target", type=parse_target, metavar="HOST[:PORT]", help="an IPv6 address in brackets")
-    parser.add_argument("--key", type=parse_key, help=f"the device's encryption key; also from {KEY_VARIABLE}")
+    add_device(parser)
     parser.add_argument("--once", action="store_true", help="print everything once and exit")
     parser.add_argument("--json", action="store_true", help="print everything once, as JSON")
     parser.set_defaults(run=run)
@@ -42,53 +38,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the device; 69 when it cannot be reached, 77 when the key is the trouble, 0 on Ctrl-C."""
-    from blupow_proxy.client import KeyRefusedError, UnreachableError  # noqa: PLC0415 - takes 0.2 s to import
-
-    host, port = args.target
-    key = args.key
-    try:
-        if key is None and (given := os.environ.get(KEY_VARIABLE)):
-            key = parse_key(given)
-        asyncio.run(show(host, port, key, once=args.once, as_json=args.json))
-    except argparse.ArgumentTypeError as error:
-        return _complain(f"{KEY_VARIABLE}: {error}", os.EX_USAGE)
-    except KeyRefusedError as error:
-        return _complain(str(error), os.EX_NOPERM)
-    except UnreachableError as error:
-        return _complain(str(error), os.EX_UNAVAILABLE)
-    except KeyboardInterrupt:
-        pass
-    return os.EX_OK
-
-
-def parse_target(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST[:PORT]``; an IPv6 address stands in brackets."""
-    if text.startswith("["):
-        host, closed, rest = text[1:].partition("]")
-        if not closed or (rest and not rest.startswith(":")):
-            raise argparse.ArgumentTypeError(f"{text!r}: an IPv6 address is written [ADDRESS]:PORT")
-        port = rest[1:] if rest else str(_DEFAULT_PORT)
-    elif text.count(":") > 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: put the IPv6 address in brackets: [{text}]")
-    else:
-        host, colon, port = text.partition(":")
-        port = port if colon else str(_DEFAULT_PORT)
-    if not host:
-        raise argparse.ArgumentTypeError(f"{text!r} names no host")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise argparse.ArgumentTypeError(f"{port!r} is no port: 1 to 65535")
-    return host, int(port)
-
-
-def parse_key(text: str) -> str:
-    """Return ``text`` when it is a key: 32 bytes in base64."""
-    try:
-        size = len(b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        size = 0
-    if size != _KEY_BYTES:  # the text is a secret: it is not repeated
-        raise argparse.ArgumentTypeError("not a key: 44 characters of base64 that end in '='")
-    return text
+    return talk("watch", args, partial(show, once=args.once, as_json=args.json))
 
 
 async def show(host: str, port: int, key: str | None, *, once: bool, as_json: bool) -> None:
@@ -161,8 +111,3 @@ async def _on_terminal(watcher: "Watcher", *, once: bool) -> None:
             note = "Ctrl-C ends" if watcher.connected or watcher.failure is None else str(watcher.failure)
             live.update(render(watcher.table(), note=note), refresh=True)
             await asyncio.sleep(REDRAW_S)
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"blupow-proxy watch: {message}", file=sys.stderr)
-    return code

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from probatio import Invalid
 
 from blupow_config.schema import fields
 from blupow_proxy.commands import service as service_command
+from blupow_proxy.commands.complaint import complain
 from blupow_proxy.errors import BleError
 from blupow_proxy.host import service
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from .questions import Questions
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_complain: Final = partial(complain, "setup")
 
 FILE: Final = Path("proxy.yaml")
 _DEMO_FILE: Final = Path("demo.yaml")
@@ -145,8 +149,3 @@ def _name(text: str) -> str:
         return fields.label(text)
     except Invalid as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error.msg}") from None
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"blupow-proxy setup: {message}", file=sys.stderr)
-    return code

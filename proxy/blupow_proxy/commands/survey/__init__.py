@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from probatio import Invalid
 
 from blupow_config import ProxyConfig, load_config
 from blupow_config.schema import fields
+from blupow_proxy.commands.complaint import complain
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.errors import BleError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from .survey import Line, Survey
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+_complain: Final = partial(complain, "survey")
 
 REDRAW_S: Final = 0.25  # a signal says nothing new sooner
 TELL_S: Final = 1.0  # a line per unit
@@ -193,8 +197,3 @@ async def _link(adapter: "Adapter", target: Target, shown: _Shown) -> None:
     async with asyncio.TaskGroup() as tasks:
         for test in tests:
             tasks.create_task(test.run(adapter))
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"blupow-proxy survey: {message}", file=sys.stderr)
-    return code
