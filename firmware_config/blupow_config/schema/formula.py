@@ -1,13 +1,14 @@
 """Lambdas: the part of C++ that computes one value from others, without a compiler.
 
 A lambda is ``return`` and an expression, alone or behind ``if`` and ``else``. Values are those of C++: whole numbers
-divide to whole numbers, a state that is missing is NaN, and comparing with NaN is false.
+divide to whole numbers. But what is missing makes missing all that is computed or decided with it, where C++ may make
+a number of it: only ``isnan`` and ``has_state`` can tell.
 """
 
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ type Number = int | float | bool
 type States = Mapping[str, Number | None]
 """The states of sensors by id; None is missing."""
 type _Part = Callable[[States], Number | None]
+type _Step = Callable[[Number, Number], Number | None]
 
 _TOKEN: Final = re.compile(
     r"(?P<number>(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)"
@@ -28,10 +30,22 @@ _TOKEN: Final = re.compile(
 )
 _SKIPPED: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _LEVELS: Final = (("||",), ("&&",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/"))
-_OPERATORS: Final[Mapping[str, Callable[[Number, Number], Number]]] = {
+
+
+def _divided(left: Number, right: Number) -> Number | None:
+    if right == 0:
+        return None
+    if isinstance(left, int) and isinstance(right, int):
+        whole = abs(left) // abs(right)
+        return whole if (left < 0) == (right < 0) else -whole
+    return left / right
+
+
+_OPERATORS: Final[Mapping[str, _Step]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
+    "/": _divided,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -39,42 +53,38 @@ _OPERATORS: Final[Mapping[str, Callable[[Number, Number], Number]]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-_CONSTANTS: Final[Mapping[str, Number]] = {"true": True, "false": False, "NAN": math.nan, "M_PI": math.pi}
+_CONSTANTS: Final[Mapping[str, Number | None]] = {"true": True, "false": False, "NAN": None, "M_PI": math.pi}
 
 
 def _rounded(value: Number) -> float:
     """Return ``value`` rounded as C does: halves away from zero."""
-    return math.copysign(math.floor(abs(value) + 0.5), value) if math.isfinite(value) else value
+    whole = math.floor(abs(value))
+    return math.copysign(whole + (abs(value) - whole >= 0.5), value)
 
 
-def _root(value: Number) -> float:
-    return math.sqrt(value) if value >= 0 else math.nan
+def _root(value: Number) -> float | None:
+    return math.sqrt(value) if value >= 0 else None
 
 
-def _power(base: Number, exponent: Number) -> float:
+def _power(base: Number, exponent: Number) -> float | None:
     try:
         return math.pow(base, exponent)
     except (ValueError, OverflowError):
-        return math.nan
+        return None
 
 
-def _whole(function: Callable[[Number], int]) -> Callable[[Number], float]:
-    return lambda value: float(function(value)) if math.isfinite(value) else value
-
-
-_FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number]]]] = {
+_FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number | None]]]] = {
     "abs": (1, abs),
     "fabs": (1, abs),
     "fabsf": (1, abs),
-    "ceil": (1, _whole(math.ceil)),
-    "floor": (1, _whole(math.floor)),
-    "isnan": (1, math.isnan),
+    "ceil": (1, lambda value: float(math.ceil(value))),
+    "floor": (1, lambda value: float(math.floor(value))),
     "max": (2, max),
     "min": (2, min),
     "pow": (2, _power),
     "round": (1, _rounded),
     "roundf": (1, _rounded),
-    "fmod": (2, lambda value, by: math.fmod(value, by) if by and math.isfinite(value) else math.nan),
+    "fmod": (2, lambda value, by: math.fmod(value, by) if by else None),
     "sqrt": (1, _root),
     "clamp": (3, lambda value, low, high: low if value < low else min(value, high)),
 }
@@ -101,7 +111,7 @@ class Formula:
 
         def compute(states: States) -> float | None:
             result = value(states)
-            return None if result is None or not math.isfinite(result) else float(result)
+            return None if result is None else float(result)
 
         return compute
 
@@ -136,7 +146,7 @@ class _Parser:
                 then = self._statement()
                 self._take("else")
                 otherwise = self._statement()
-                return lambda states: then(states) if condition(states) else otherwise(states)
+                return _choice(condition, then, otherwise)
             if not self._take("return"):
                 raise FormulaError(f"expected `return` and a formula, not {self._peek() or 'the end'!r}")
             if self._take("{"):
@@ -155,27 +165,28 @@ class _Parser:
             then = self._expression()
             self._expect(":")
             otherwise = self._expression()
-            return lambda states: then(states) if condition(states) else otherwise(states)
+            return _choice(condition, then, otherwise)
 
     def _binary(self, level: int) -> _Part:
         if level == len(_LEVELS):
             return self._unary()
-        left = self._binary(level + 1)
+        first = self._binary(level + 1)
+        rest: list[tuple[str, _Part]] = []
         while (sign := self._peek()) in _LEVELS[level]:
             self._place += 1
-            left = _operation(sign, left, self._binary(level + 1))
-        return left
+            rest.append((sign, self._binary(level + 1)))
+        return _chain(first, rest) if rest else first
 
     def _unary(self) -> _Part:
         with self._deeper():
             if self._take("-"):
                 positive = self._unary()
-                return lambda states: -_number(positive, states)
+                return _computed(operator.neg, positive)
             if self._take("+"):
                 return self._unary()
             if self._take("!"):
                 condition = self._unary()
-                return lambda states: not condition(states)
+                return _computed(operator.not_, condition)
             if self._take("("):
                 inside = self._expression()
                 self._expect(")")
@@ -196,8 +207,12 @@ class _Parser:
             return lambda _: known
         if name == "id":
             return self._state()
+        if name == "isnan":
+            [value] = self._arguments(name, 1)
+            return lambda states: value(states) is None
         if name in _FUNCTIONS:
-            return self._call(name)
+            count, function = _FUNCTIONS[name]
+            return _computed(function, *self._arguments(name, count))
         if not token:
             raise FormulaError("ends in the middle of a formula")
         raise FormulaError(
@@ -222,10 +237,9 @@ class _Parser:
             self._expect(")")
         else:
             self._expect("state")
-        return lambda states: math.nan if (state := states.get(name)) is None else float(state)
+        return lambda states: None if (state := states.get(name)) is None else _known(float(state))
 
-    def _call(self, name: str) -> _Part:
-        count, function = _FUNCTIONS[name]
+    def _arguments(self, name: str, count: int) -> list[_Part]:
         self._expect("(")
         arguments = [self._expression()]
         while self._take(","):
@@ -233,7 +247,7 @@ class _Parser:
         self._expect(")")
         if len(arguments) != count:
             raise FormulaError(f"{name} takes {count} values, not {len(arguments)}")
-        return lambda states: function(*(_number(argument, states) for argument in arguments))
+        return arguments
 
     @contextmanager
     def _deeper(self) -> Iterator[None]:
@@ -274,33 +288,56 @@ def _end_of_skipped(text: str, place: int) -> int:
     return place if skipped is None else skipped.end()
 
 
-def _operation(sign: str, left: _Part, right: _Part) -> _Part:
-    match sign:
-        case "&&":
-            return lambda states: bool(left(states)) and bool(right(states))
-        case "||":
-            return lambda states: bool(left(states)) or bool(right(states))
-        case "/":
-            return lambda states: _divided(_number(left, states), _number(right, states))
-    compute = _OPERATORS[sign]
-    return lambda states: _in_range(compute(_number(left, states), _number(right, states)))
+def _chain(first: _Part, rest: Sequence[tuple[str, _Part]]) -> _Part:
+    """Return operations of one level, one after the other; `&&` and `||` end as soon as they are decided."""
+    decided_by = {"||": True, "&&": False}.get(rest[0][0])
+    if decided_by is not None:
+        return _decision((first, *(part for _, part in rest)), decided_by=decided_by)
+    steps = [(_OPERATORS[sign], part) for sign, part in rest]
+
+    def compute(states: States) -> Number | None:
+        result = first(states)
+        for step, part in steps:
+            value = part(states)
+            if result is None or value is None:
+                return None
+            result = _known(step(result, value))
+        return result
+
+    return compute
 
 
-def _in_range(value: Number) -> Number:
-    """Return ``value``; a whole number that overflows in C++ is none."""
-    return math.nan if isinstance(value, int) and not -_INT_END <= value < _INT_END else value
+def _decision(parts: Sequence[_Part], *, decided_by: bool) -> _Part:
+    def compute(states: States) -> bool | None:
+        for part in parts:
+            value = part(states)
+            if value is None:
+                return None
+            if bool(value) is decided_by:
+                return decided_by
+        return not decided_by
+
+    return compute
 
 
-def _number(part: _Part, states: States) -> Number:
-    """Return a part's value; where it has none, what is computed of it has none either."""
-    value = part(states)
-    return math.nan if value is None else value
+def _choice(condition: _Part, then: _Part, otherwise: _Part) -> _Part:
+    def compute(states: States) -> Number | None:
+        decided = condition(states)
+        return None if decided is None else then(states) if decided else otherwise(states)
+
+    return compute
 
 
-def _divided(left: Number, right: Number) -> Number:
-    if right == 0:
-        return math.nan
-    if isinstance(left, int) and isinstance(right, int):
-        whole = abs(left) // abs(right)
-        return whole if (left < 0) == (right < 0) else -whole
-    return left / right
+def _computed(function: Callable[..., Number | None], *arguments: _Part) -> _Part:
+    def compute(states: States) -> Number | None:
+        values = [argument(states) for argument in arguments]
+        return None if None in values else _known(function(*values))
+
+    return compute
+
+
+def _known(value: Number | None) -> Number | None:
+    """Return ``value``; a number that C++ can't hold, or that is none, is missing."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or -_INT_END <= value < _INT_END else None
