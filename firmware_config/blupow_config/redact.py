@@ -21,7 +21,7 @@ def to_yaml(config: ProxyConfig, *, show_secrets: bool = False, defaults: bool =
     if not show_secrets:
         for path in (*config.secret_paths, _KEY_PATH):
             _hide(content, path)
-    return yamlrocks.dumps(content).decode()
+    return yamlrocks.dumps(_to_be_read(content)).decode()
 
 
 def config_hash(config: ProxyConfig) -> int:
@@ -31,11 +31,25 @@ def config_hash(config: ProxyConfig) -> int:
 
 def _complete(config: ProxyConfig) -> dict[str, Any]:
     """Return what was given with all that follows of it."""
-    content: dict[str, Any] = with_defaults(ROOT, config.given)
-    content["esphome"].setdefault("friendly_name", config.esphome.friendly_name)
-    for unit, known in zip(content["renogy"], config.renogy, strict=True):
+    given = deepcopy(dict(config.given))
+    given["esphome"].setdefault("friendly_name", config.esphome.friendly_name)
+    for unit, known in zip(given.get("renogy") or (), config.renogy, strict=True):
         unit.setdefault("id", known.id)
-    return content
+    complete: dict[str, Any] = with_defaults(ROOT, given)
+    return complete
+
+
+def _to_be_read(content: Any) -> Any:
+    """Return content whose texts come back as they are: what looks like a substitution is marked as none."""
+    match content:
+        case dict():
+            return {option: _to_be_read(value) for option, value in content.items()}
+        case list():
+            return [_to_be_read(item) for item in content]
+        case str() if "$" in content:
+            return yamlrocks.YAMLRocksTag("!literal", str(content))
+        case _:
+            return content
 
 
 def _hide(content: Any, path: ConfigPath) -> None:

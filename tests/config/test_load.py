@@ -7,7 +7,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml import safe_dump
 
-from blupow_config import BluetoothConfig, ConfigErrors, ProxyConfig, UnitConfig, ZeroconfConfig, load_config, to_yaml
+from blupow_config import (
+    BluetoothConfig,
+    ConfigErrors,
+    ProxyConfig,
+    UnitConfig,
+    ZeroconfConfig,
+    config_hash,
+    load_config,
+    to_yaml,
+)
 
 KEY = b64encode(bytes(range(32))).decode()
 BASE = "esphome: {name: shed}\n"
@@ -266,8 +275,16 @@ def test_what_is_printed_is_the_same_configuration(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, text))
     again = load_config(write(tmp_path, to_yaml(config, show_secrets=True)))
     assert again == config
+    assert config_hash(again) == config_hash(config)
     plain: ProxyConfig = load_config(write(tmp_path, BASE + "api: {encryption: false}\n"))
     assert load_config(write(tmp_path, to_yaml(plain))) == plain
+
+
+def test_a_literal_text_is_printed_as_one(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, UNIT + "area: !literal 'a ${b} $c'\n"))
+    again = load_config(write(tmp_path, to_yaml(config)))
+    assert again.renogy[0].area == "a ${b} $c"
+    assert config_hash(again) == config_hash(config)
 
 
 JSON = st.recursive(
