@@ -22,7 +22,7 @@ from .model import (
     UnitConfig,
     ZeroconfConfig,
 )
-from .schema.readings import Kind
+from .schema.readings import Kind, all_keys
 from .schema.relations import related_mistakes
 from .schema.root import validate
 
@@ -108,10 +108,10 @@ def _readings(content: dict[str, Any], units: tuple[UnitConfig, ...]) -> Iterato
     for kind in Kind:
         for block in content[kind]:
             if block["platform"] == "renogy":
-                unit_id = block.get("renogy_id", units[0].id)
-                for key, entity in block.items():
-                    if key not in ("platform", "renogy_id"):
-                        yield ReadingConfig(unit_id=unit_id, key=key, entity=EntityConfig(**entity))
+                unit_id = block["renogy_id"] if "renogy_id" in block else units[0].id
+                for key in all_keys(kind):
+                    if key in block:
+                        yield ReadingConfig(unit_id=unit_id, key=key, entity=EntityConfig(**block[key]))
 
 
 def _sensor(sensor: dict[str, Any]) -> SensorConfig:

@@ -210,9 +210,9 @@ class Substituter:
 
     def _file_name(self, include: Include, path: Path_, scope: Scope, missing: Missing) -> str | None:
         """Return the name of an include's file, None with the mistake told if it has none."""
-        if not has_text_to_resolve(include.file):
-            return str(include.file.value)
-        resolved = self._texts.value(include.file, (*path, "file"), scope, missing=missing)
+        resolved: Node = include.file
+        if has_text_to_resolve(include.file):
+            resolved = self._texts.value(include.file, (*path, "file"), scope, missing=missing)
         if isinstance(resolved, Unresolved):
             return None
         if not isinstance(resolved, Leaf) or resolved.secret:

@@ -29,7 +29,8 @@ They act in their order, as ESPHome's filters of the same names do. A value that
 | filter | |
 |---|---|
 | `delta: 0.1`, `delta: 5%` | passes on what differs from the last value by more than that |
-| `delta:` with `min_value` and `max_value` | the same, and nothing that differs by more than `max_value` |
+| `delta:` with `min_value` and `max_value` | the same, and nothing that differs by more than `max_value`: \
+a real step of that size stays unseen until the value has come back or gone missing |
 | `throttle: 10s` | passes on one value in that time |
 | `multiply: 1.01` | multiplies |
 | `offset: -0.2` | adds |

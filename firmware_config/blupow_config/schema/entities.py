@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from probatio import Invalid, Optional, Required
 
+from blupow_config.language.secret import Secret
+
 from . import fields
 from .field import Block, Field, List, Options, Platforms
 from .filters import filters
@@ -50,7 +52,8 @@ def _of_renogy(kind: Kind, entity: Block) -> Block:
     readings: Options = {Optional(key, description=shown): entity for key, shown in all_keys(kind).items()}
     whose = Optional("renogy_id", description="The id of the unit; not needed if there is one unit.")
     about = f"What is wished of the {kind.replace('_', ' ')}s that a unit shows by itself."
-    return Block({whose: fields.identifier, **readings}, about=about)
+    own = Optional("id", description="Its id, for `!extend`.")
+    return Block({own: fields.identifier, whose: fields.identifier, **readings}, about=about)
 
 
 def _read_formula(value: Any) -> Formula:
@@ -60,7 +63,8 @@ def _read_formula(value: Any) -> Formula:
     try:
         formula.compiled()
     except FormulaError as error:
-        raise Invalid(f"can't be computed here: {error}") from None
+        what = "the formula, a secret, has a mistake" if isinstance(value, Secret) else error
+        raise Invalid(f"can't be computed here: {what}") from None
     return formula
 
 
@@ -74,7 +78,7 @@ _SENSORS: Final = Platforms(
         "internal_temperature": _own("The same, by the name that it has on boards."),
         "wifi_signal": _own("How well this machine hears its access point, in dBm."),
         "template": _own(
-            "A number that is computed of others; missing while one of them is.",
+            "A number that is computed of others; missing while one that it needs is.",
             {
                 Required(
                     "lambda", description="A formula, such as `return id(volts).state * id(amperes).state;`."

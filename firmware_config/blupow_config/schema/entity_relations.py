@@ -62,11 +62,16 @@ def _blocks(content: Mapping[str, Any], kind: str) -> Iterator[tuple[Path_, dict
             yield (kind, number), block
 
 
+def _platform(block: Mapping[str, Any]) -> str:
+    platform = block.get("platform")
+    return platform if isinstance(platform, str) else ""
+
+
 def _entities(content: Mapping[str, Any]) -> Iterator[tuple[Path_, dict[str, Any]]]:
     """Yield every entity of ``sensor:`` and such, those of units one by one."""
     for kind in Kind:
         for path, block in _blocks(content, kind):
-            if block.get("platform") != "renogy":
+            if _platform(block) != "renogy":
                 yield path, block
                 continue
             for key in all_keys(kind):
@@ -104,11 +109,11 @@ def _unit_of(block: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> dict
 
 
 def _unknown_units(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
-    ids = [name for unit in units.values() if (name := unit_id(unit)) is not None]
-    unclear = len(ids) < len(units)
+    ids = {name: unit for unit in units.values() if (name := unit_id(unit)) is not None}
+    unclear = None in map(unit_id, units.values())
     for kind in Kind:
         for path, block in _blocks(content, kind):
-            if block.get("platform") != "renogy" or unclear:
+            if _platform(block) != "renogy" or unclear:
                 continue
             if "renogy_id" not in block:
                 if not units:
@@ -116,8 +121,14 @@ def _unknown_units(content: Mapping[str, Any], units: dict[int, dict[str, Any]])
                 elif len(units) > 1:
                     yield path, "of which unit? There are several: write its id as `renogy_id:`"
             elif read_or_none(fields.identifier, block["renogy_id"]) is not None and _unit_of(block, units) is None:
-                hint = did_you_mean(block["renogy_id"], ids)
+                shown = [name for name, unit in ids.items() if not _made_of_secrets(unit)]
+                hint = did_you_mean(block["renogy_id"], shown)
                 yield (*path, "renogy_id"), f"is no id of a unit{hint}"
+
+
+def _made_of_secrets(unit: Mapping[str, Any]) -> bool:
+    """Return whether a unit's id shows a secret; a number that is one can't be told from others."""
+    return isinstance(unit["id"] if "id" in unit else unit["address"], Secret)
 
 
 def _readings_of_others(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
@@ -125,7 +136,7 @@ def _readings_of_others(content: Mapping[str, Any], units: dict[int, dict[str, A
     described: dict[tuple[str | None, str], Path_] = {}
     for kind in Kind:
         for path, block in _blocks(content, kind):
-            unit = _unit_of(block, units) if block.get("platform") == "renogy" else None
+            unit = _unit_of(block, units) if _platform(block) == "renogy" else None
             if unit is None:
                 continue
             shown = unit.get("entities")
@@ -140,13 +151,18 @@ def _readings_of_others(content: Mapping[str, Any], units: dict[int, dict[str, A
 
 
 def _taken_ids(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
-    """Ids of entities that something else has."""
+    """Ids that something else has."""
     taken: dict[str, Path_] = {}
     for number, unit in units.items():
         name = unit_id(unit)
         if name is not None:
             taken.setdefault(name, ("renogy", number))
-    for path, entity in _entities(content):
+    named = [
+        *_entities(content),
+        *(block for kind in Kind for block in _blocks(content, kind)),
+        *_blocks(content, "time"),
+    ]
+    for path, entity in named:
         name = read_or_none(fields.identifier, entity.get("id"))
         if name is not None:
             first = taken.setdefault(name, path)
@@ -155,21 +171,28 @@ def _taken_ids(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> 
 
 
 def _unknown_ids(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
-    """Ids that formulas ask for and nothing has."""
-    ids = {
-        name
-        for path, entity in _entities(content)
-        if path[0] != Kind.TEXT_SENSOR and (name := read_or_none(fields.identifier, entity.get("id"))) is not None
-    }
+    """Ids that formulas ask for and nothing has, or only what is no number."""
+    ids: dict[str, Any] = {}
+    texts: set[str] = set()
+    for path, entity in _entities(content):
+        name = read_or_none(fields.identifier, entity.get("id"))
+        if name is not None and path[0] == Kind.TEXT_SENSOR:
+            texts.add(name)
+        elif name is not None:
+            ids[name] = entity["id"]
+    told = [name for name, given in ids.items() if not isinstance(given, Secret)]
     for path, block in _blocks(content, Kind.SENSOR):
-        formula = read_or_none(FORMULA, block.get("lambda")) if block.get("platform") == "template" else None
-        for name in sorted(formula.ids - ids) if formula is not None else ():
+        formula = read_or_none(FORMULA, block.get("lambda")) if _platform(block) == "template" else None
+        for name in sorted(formula.ids - ids.keys()) if formula is not None else ():
             # the name is a word of the formula, which may be a secret
             secret = isinstance(block["lambda"], Secret)
             what = "an id" if secret else repr(name)
-            hint = "" if secret else did_you_mean(name, ids)
-            yield (*path, "lambda"), f"asks for {what}, which no sensor has as its `id`{hint}"
-        if formula is not None and "id" in block and block["id"] in formula.ids:
+            if name in texts:
+                yield (*path, "lambda"), f"asks for {what}, which is a text: a formula computes numbers"
+            else:
+                hint = "" if secret else did_you_mean(name, told)
+                yield (*path, "lambda"), f"asks for {what}, which no sensor has as its `id`{hint}"
+        if formula is not None and read_or_none(fields.identifier, block.get("id")) in formula.ids:
             yield (*path, "lambda"), "asks for itself"
 
 
@@ -182,7 +205,7 @@ def _taken_names(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -
             described = {
                 key: ((*path, key, "name"), block[key])
                 for path, block in _blocks(content, kind)
-                if block.get("platform") == "renogy" and _unit_of(block, units) is unit
+                if _platform(block) == "renogy" and _unit_of(block, units) is unit
                 for key in all_keys(kind)
                 if isinstance(block.get(key), dict)
             }
@@ -218,9 +241,9 @@ def _own_entities(content: Mapping[str, Any]) -> list[tuple[Path_ | None, Any]]:
     given: list[tuple[Path_ | None, Any]] = []
     names = set(OWN_NAMES)
     for path, block in _blocks(content, Kind.SENSOR):
-        if block.get("platform") in OWN_PLATFORMS and not read_or_none(fields.boolean, block.get("internal")):
+        if _platform(block) in OWN_PLATFORMS and not read_or_none(fields.boolean, block.get("internal")):
             given.append(((*path, "name"), block.get("name")))
-            if block.get("platform") == "uptime":
+            if _platform(block) == "uptime":
                 names.discard("Uptime")
     return [*((None, name) for name in sorted(names)), *given]
 

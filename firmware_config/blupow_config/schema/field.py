@@ -71,16 +71,11 @@ class Platforms:
         if "platform" not in value:
             raise Invalid("is required", path=["platform"])
         platform = value["platform"]
-        name = _platform(platform)
-        if name not in self.cases:
+        if not isinstance(platform, str) or platform not in self.cases:
             message = f"expected one of {', '.join(self.cases)}{did_you_mean(platform, self.cases)}"
             raise Invalid(message, path=["platform"])
-        content = self.cases[name]({key: option for key, option in value.items() if key != "platform"})
-        return {"platform": name, **content}
-
-    def case(self, platform: str) -> Block:
-        """Return the options of a platform, which is known."""
-        return self.cases[_platform(platform)]
+        content = self.cases[platform]({key: option for key, option in value.items() if key != "platform"})
+        return {"platform": platform, **content}
 
     def json_schema(self) -> Json:
         """Return what each platform allows as JSON Schema."""
@@ -142,7 +137,7 @@ def with_defaults(part: Any, given: Any) -> Any:
             return [with_defaults(part.item, item) for item in given or ()]
         case Platforms():
             options = {option: value for option, value in given.items() if option != "platform"}
-            return {"platform": given["platform"], **with_defaults(part.case(given["platform"]), options)}
+            return {"platform": given["platform"], **with_defaults(part.cases[given["platform"]], options)}
         case _:
             return deepcopy(given)
 
@@ -151,7 +146,7 @@ def did_you_mean(given: Any, choices: Iterable[str]) -> str:
     """Return a hint at the choice that is nearest to what was given; nothing of a secret."""
     if not isinstance(given, str) or isinstance(given, Secret):
         return ""
-    return problems.did_you_mean(given.strip(), choices)
+    return problems.did_you_mean(given.strip(), [choice for choice in choices if not isinstance(choice, Secret)])
 
 
 def steps(error: Invalid) -> list[Any]:
@@ -165,10 +160,6 @@ def read_or_none(part: Callable[[Any], Any], value: Any) -> Any:
         return part(value)
     except (Invalid, MultipleInvalid):
         return None
-
-
-def _platform(given: Any) -> str:
-    return given.strip().lower() if isinstance(given, str) else ""
 
 
 def _form(field: Field[Any]) -> Json:

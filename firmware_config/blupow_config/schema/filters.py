@@ -115,7 +115,7 @@ _KINDS: Final[Mapping[str, Callable[[Any], Filter]]] = {
 
 
 def _read(value: Any) -> tuple[Filter, ...]:
-    items = [value] if isinstance(value, dict) else value
+    items = [value] if isinstance(value, dict) else value or []
     if not isinstance(items, list) or len(items) > MAX_FILTERS:
         raise Invalid(f"expected a list of at most {MAX_FILTERS} filters, such as `- delta: 0.1`")
     found: list[Filter] = []
@@ -190,7 +190,7 @@ def _json() -> Json:
         "additionalProperties": False,
         "properties": properties,
     }
-    return {"anyOf": [{"type": "array", "maxItems": MAX_FILTERS, "items": one}, one]}
+    return {"anyOf": [{"type": "array", "maxItems": MAX_FILTERS, "items": one}, one, {"type": "null"}]}
 
 
 filters: Final = Field(_read, _json, "list of filters")
