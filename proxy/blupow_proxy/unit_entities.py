@@ -41,13 +41,14 @@ _WISHES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Reading:
-    """A reading's entity, and what the configuration wishes of it."""
+    """A reading's entity, and what the configuration wishes of it; ``seen`` is the state that was taken last."""
 
     entity: Entity
     wish: EntityConfig
     filters: Filters
+    seen: tuple[int, State | None] | None = None
 
 
 class UnitEntities:
@@ -123,11 +124,14 @@ class UnitEntities:
         self.publish(released=released)
 
     def publish(self, *, released: bool) -> None:
-        """Publish every state that has changed."""
+        """Publish every state that has changed, and what was read anew to whom equal states are news."""
         unit, node = self._unit, self._node
         now = self._clock()
         for key, reading in self._readings.items():
-            self._publish_reading(reading, unit.states.get(key), now)
+            taken = unit.times_read[key], unit.states.get(key)
+            if taken != reading.seen:
+                reading.seen = taken
+                self._publish_reading(reading, taken[1], now)
         if self.load is not None:
             node.set_state(self.load, unit.states.get("load_status"))
         node.set_state(self._link, unit.connected)

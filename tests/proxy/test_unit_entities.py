@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from blupow_config import Delta, EntityConfig
-from blupow_proxy.native_api import Node, NodeInfo
+from blupow_config import Delta, EntityConfig, Throttle
+from blupow_proxy.native_api import Entity, Node, NodeInfo
 from blupow_proxy.poller import Profile, Unit, UnitSpec
 from blupow_proxy.renogy import Family
 from blupow_proxy.unit_entities import UnitEntities
@@ -74,3 +74,45 @@ def test_a_name_that_is_taken_is_not_given(name: str, caplog: pytest.LogCaptureF
 def test_two_that_want_the_same_name() -> None:
     bench = Bench({"battery_voltage": EntityConfig(name="Volts"), "pv_voltage": EntityConfig(name="volts")})
     assert {"Volts", "PV voltage"} <= bench.names
+
+
+def test_each_reading_is_news_once_if_that_is_wished() -> None:
+    bench = Bench({"battery_voltage": EntityConfig(force_update=True), "pv_voltage": EntityConfig()})
+    published: list[tuple[str, object]] = []
+
+    def note(entity: Entity) -> None:
+        bench.node.state_packet(entity)  # as sessions do
+        published.append((entity.name, bench.node.state(entity)))
+
+    def news() -> list[tuple[str, object]]:
+        bench.entities.publish(released=False)
+        found = [each for each in published if "voltage" in each[0]]
+        published.clear()
+        return found
+
+    bench.node.listen(note)
+    bench.unit.update({"battery_voltage": 13.2, "pv_voltage": 30.0}, 6.0, now=0.0)
+    assert sorted(news()) == [("Battery voltage", 13.2), ("PV voltage", 30.0)]
+    assert news() == []
+    bench.unit.requested(answered=False)
+    assert news() == []
+    bench.unit.update({"pv_voltage": 30.0}, 6.0, now=1.0)
+    assert news() == []
+    bench.unit.update({"battery_voltage": 13.2}, 6.0, now=2.0)
+    assert news() == [("Battery voltage", 13.2)]
+    assert news() == []
+    bench.unit.expire(8.0)
+    assert sorted(news()) == [("Battery voltage", None), ("PV voltage", None)]
+    bench.unit.update({"battery_voltage": None}, 6.0, now=9.0)
+    assert news() == []
+
+
+def test_what_is_held_back_is_not_shown_later_without_a_new_reading() -> None:
+    bench = Bench({"battery_voltage": EntityConfig(filters=(Throttle(10.0),))})
+    shown = []
+    for now_s, reading in ((0.0, 13.0), (5.0, 13.5), (11.0, None), (12.0, 13.5)):
+        bench.now_s = now_s
+        if reading is not None:
+            bench.unit.update({"battery_voltage": reading}, 60.0, now=now_s)
+        shown.append(bench.show("Battery voltage", **bench.unit.states))
+    assert shown == [13.0, 13.0, 13.0, 13.5]

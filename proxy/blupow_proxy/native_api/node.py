@@ -109,9 +109,9 @@ class Node:
         return self._slots[entity].state
 
     def set_state(self, entity: Entity, state: State | None) -> None:
-        """Publish a state; an equal one again is no news unless the entity says so (``force_update``)."""
+        """Publish a state; an equal one again is no news unless the entity says so (``force_update``) of its values."""
         slot = self._slots[entity]
-        if slot.packet is not None and slot.state == state and not _forces(entity):
+        if slot.packet is not None and slot.state == state and (state is None or not _forces(entity)):
             return
         slot.state = state
         slot.packet = None

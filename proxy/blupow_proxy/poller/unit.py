@@ -1,7 +1,7 @@
 """One Renogy unit: what is known of it, what it reads now, and how well its link does."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -82,6 +82,7 @@ class Unit:
     failed_requests: int = 0
     last_reading: datetime | None = None
     states: Mapping[str, State] = field(default_factory=dict)
+    times_read: Counter[str] = field(default_factory=Counter)  # each state: an equal one may be a new reading
     on_change: Callable[["Unit"], None] = lambda _: None
     on_profile: Callable[["Unit"], None] = lambda _: None
     wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -194,6 +195,8 @@ class Unit:
         else:
             kept = {} if news is None else self.states
             changed = to_states(profile.family, readings if news is None else news)
+            if news is not None:
+                self.times_read.update(changed.keys())
             self.states = {**kept, **changed, **problem_state(profile.family, readings, profile.keys)}
         self.on_change(self)
 
