@@ -7,6 +7,8 @@ from typing import Final
 
 from blupow_config import Delta, Filter, Linear, Throttle
 
+MAX_VALUE: Final = (2 - 2**-23) * 2.0**127  # FLT_MAX: states travel as single precision, which has none above
+
 
 class _Held(Enum):
     HELD = auto()
@@ -20,6 +22,7 @@ class Filters:
     """The filters of one sensor, in their order.
 
     A value that is missing is passed on at once, and so is the next one: what is shown is never a reading that is gone.
+    What no client can be told, as it is infinite or above ``MAX_VALUE``, is missing as well.
     """
 
     def __init__(self, filters: Iterable[Filter]) -> None:
@@ -27,10 +30,14 @@ class Filters:
 
     def apply(self, value: float | None, now_s: float) -> float | _Held | None:
         """Return what to show instead of the one before, None being missing; HELD to leave that."""
-        if value is None:
+        passed = None if value is None else self._passed(value, now_s)
+        if passed is None or (passed is not HELD and not abs(passed) <= MAX_VALUE):  # so worded, NaN is neither
             for step in self._steps:
                 step.forget()
             return None
+        return passed
+
+    def _passed(self, value: float, now_s: float) -> float | _Held:
         for step in self._steps:
             passed = step.apply(value, now_s)
             if passed is HELD:

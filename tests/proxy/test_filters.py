@@ -2,8 +2,11 @@
 
 import math
 
+import pytest
+
 from blupow_config import Delta, Linear, Throttle
-from blupow_proxy.filters import HELD, Filters
+from blupow_proxy.filters import HELD, MAX_VALUE, Filters
+from blupow_proxy.native_api import SensorEntity
 
 TWICE = Linear(((-math.inf, 2.0, 0.0),))
 
@@ -44,3 +47,23 @@ def test_what_a_delta_holds_back_does_not_move_what_it_compares_with() -> None:
 def test_a_spike_is_held_back() -> None:
     filters = Filters((Delta(most=10.0, most_share=0.0),))
     assert [filters.apply(value, 0.0) for value in (5.0, 500.0, 6.0)] == [5.0, HELD, 6.0]
+
+
+def test_the_largest_value_can_be_told() -> None:
+    entity = SensorEntity(name="Charge")
+    for value in (MAX_VALUE, -MAX_VALUE, 10**38):
+        assert Filters(()).apply(value, 0.0) == value
+        assert entity.state_packet(value)
+
+
+@pytest.mark.parametrize(
+    "value", [math.nextafter(MAX_VALUE, math.inf), -1e39, 1e300, 10**400, math.inf, -math.inf, math.nan]
+)
+def test_what_no_client_can_be_told_is_missing(value: float) -> None:
+    assert Filters(()).apply(value, 0.0) is None
+
+
+def test_what_filters_make_too_large_is_missing_until_it_is_not() -> None:
+    filters = Filters((Linear(((-math.inf, 1e38, 0.0),)), Delta(least=1e38)))
+    assert [filters.apply(value, 0.0) for value in (1.0, 1.5, 4.0, 1.5)] == [1e38, HELD, None, 1.5e38]
+    assert Filters((Linear(((-math.inf, 1e99, 0.0),)), Throttle(10.0))).apply(1.0, 0.0) is None
