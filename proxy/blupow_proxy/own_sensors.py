@@ -1,7 +1,8 @@
 """The sensors of the proxy itself that the configuration asks for."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 from blupow_config import SensorConfig
@@ -41,7 +42,9 @@ class _Sensor:
     entity: SensorEntity
     source: Callable[[Numbers], float | None]
     filters: Filters
-    due_s: float = field(default=0.0)
+    needs: frozenset[str] = frozenset()
+    due_s: float = -inf
+    missing: frozenset[str] = frozenset()  # of what it needs, when it was computed
 
 
 class OwnSensors:
@@ -56,17 +59,18 @@ class OwnSensors:
                 node.add(sensor.entity)
 
     def update(self, now_s: float, states: Mapping[str, State | None]) -> None:
-        """Publish what is due, and at once what has gone missing or come back."""
+        """Publish what is due; of templates at once what lacks, or no longer lacks, a state that it needs."""
         numbers: dict[str, float | bool | None] = {
             name: state for name, state in states.items() if not isinstance(state, str)
         }
         numbers |= self._named
         for sensor in self._sensors:
-            value = sensor.source(numbers)
-            if value is not None and now_s < sensor.due_s:
+            missing = frozenset(name for name in sensor.needs if numbers.get(name) is None)
+            if now_s < sensor.due_s and missing == sensor.missing:
                 continue
-            sensor.due_s = now_s if value is None else now_s + sensor.config.update_interval_s
-            passed = sensor.filters.apply(value, now_s)
+            sensor.due_s = now_s + sensor.config.update_interval_s
+            sensor.missing = missing
+            passed = sensor.filters.apply(sensor.source(numbers), now_s)
             if passed is HELD:
                 continue
             if sensor.config.entity.id is not None:
@@ -76,8 +80,10 @@ class OwnSensors:
 
     def _build(self, config: SensorConfig, sources: Mapping[str, Source]) -> _Sensor:
         entity = SensorEntity(name=config.entity.name or "", **_KINDS[config.platform])
-        source = _reading(sources[config.platform]) if config.formula is None else config.formula.compiled()
-        return _Sensor(config, entity_as_wished(entity, config.entity), source, Filters(config.entity.filters))
+        shown, filters = entity_as_wished(entity, config.entity), Filters(config.entity.filters)
+        if config.formula is None:
+            return _Sensor(config, shown, _reading(sources[config.platform]), filters)
+        return _Sensor(config, shown, config.formula.compiled(), filters, config.formula.ids)
 
 
 def _reading(source: Source) -> Callable[[Numbers], float | None]:

@@ -31,7 +31,7 @@ def test_they_are_what_esphomes_are() -> None:
 
 
 def test_they_are_read_when_they_are_due() -> None:
-    shown, values = node(), iter((1.0, 2.0, 3.0, 4.0))
+    shown, values = node(), iter((1.0, None, 3.0))
     sensors = OwnSensors(
         shown,
         [SensorConfig(platform="uptime", entity=EntityConfig(name="Up"), update_interval_s=60.0)],
@@ -39,10 +39,11 @@ def test_they_are_read_when_they_are_due() -> None:
     )
     [entity] = shown.entities
     states = []
-    for now_s in (0.0, 59.9, 60.0, 61.0):
+    for now_s in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0, 1120.0):
         sensors.update(now_s, {})
         states.append(shown.state(entity))
-    assert states == [1.0, 1.0, 3.0, 3.0]
+    assert states == [1.0, 1.0, 1.0, None, None, 3.0]
+    assert next(values, "all were read") == "all were read"
 
 
 def test_a_template_is_missing_as_soon_as_what_it_needs_is() -> None:
@@ -77,3 +78,25 @@ def test_a_template_of_a_template_that_nobody_sees() -> None:
     assert shown.state(entity) == 25.0
     sensors.update(60.0, {"volts": 12.1})
     assert shown.state(entity) == 25.0
+
+
+def test_a_template_that_can_do_without_is_computed_when_that_changes_and_when_it_is_due() -> None:
+    shown = node()
+    sensors = OwnSensors(shown, [template("return id(a).has_state() ? id(a).state : id(b).state;")], {})
+    [entity] = shown.entities
+    given = ((0, 1, 10), (1, None, 11), (2, None, 12), (3, 2, 13), (4, 3, None), (5, 4, None), (64, 5, None))
+    states = []
+    for now_s, a, b in given:
+        sensors.update(float(now_s), {"a": a, "b": b})
+        states.append(shown.state(entity))
+    assert states == [1, 11, 11, 2, 3, 3, 5]
+
+
+def test_a_template_that_is_too_large_for_clients_is_missing() -> None:
+    shown = node()
+    sensors = OwnSensors(shown, [template("return id(a).state * 1e38;")], {})
+    [entity] = shown.entities
+    sensors.update(0.0, {"a": 3.0})
+    assert shown.state(entity) == 3e38
+    sensors.update(60.0, {"a": 4.0})
+    assert shown.state(entity) is None
