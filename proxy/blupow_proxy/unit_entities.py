@@ -166,6 +166,7 @@ class UnitEntities:
     def _add(self) -> None:
         profile = self._unit.profile
         self._readings = {}
+        self.named.clear()
         if profile is not None:
             self._readings = self._as_wished(profile)
         # a shunt answers no requests

@@ -49,6 +49,14 @@ def test_what_is_hidden_has_a_state_for_formulas() -> None:
     assert bench.entities.named == {"panel": 33.1, "model": "RNG-CTRL-RVR40"}
 
 
+def test_what_is_no_longer_there_has_no_state_for_formulas() -> None:
+    bench = Bench({"pv_voltage": EntityConfig(id="panel"), "battery_voltage": EntityConfig(id="bank")})
+    bench.show("PV voltage", pv_voltage=33.1, battery_voltage=13.2)
+    bench.unit.profile = Profile(family=Family.CONTROLLER, keys=frozenset({"battery_voltage"}))
+    bench.entities.relist(released=False)
+    assert bench.entities.named == {"bank": 13.2}
+
+
 def test_filters_hold_back_and_what_is_gone_is_missing() -> None:
     bench = Bench({"battery_voltage": EntityConfig(filters=(Delta(least=0.5),))})
     shown = [bench.show("Battery voltage", battery_voltage=volts) for volts in (13.0, 13.4, 13.6, None, 13.7)]
