@@ -263,7 +263,7 @@ class Proxy:
 
     def _show(self, unit: Unit) -> None:
         entities = self._unit_entities.get(unit.spec.id)
-        if entities is not None and unit.spec.id not in self._relist:
+        if entities is not None:
             entities.publish(released=self._poller_of[unit.spec.id].released)
 
     def _learned(self, unit: Unit) -> None:

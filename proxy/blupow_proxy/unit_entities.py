@@ -73,6 +73,7 @@ class UnitEntities:
         self._clock = clock
         self.named: dict[str, State | None] = {}
         self._device = SubDevice(unit.spec.id, unit.spec.name, unit.spec.area)
+        self._family: Family | None = None  # of what is listed
         self._readings: dict[str, _Reading] = {}
         self._shown_reading: datetime | None = None
         device_id = self._device.device_id
@@ -124,16 +125,20 @@ class UnitEntities:
         self.publish(released=released)
 
     def publish(self, *, released: bool) -> None:
-        """Publish every state that has changed, and what was read anew to whom equal states are news."""
+        """Publish every state that has changed, and what was read anew to whom equal states are news.
+
+        What is listed is shown also while the unit is better known; of a device of another family, nothing is left.
+        """
         unit, node = self._unit, self._node
         now = self._clock()
+        states = unit.states if unit.profile is not None and unit.profile.family is self._family else {}
         for key, reading in self._readings.items():
-            taken = unit.times_read[key], unit.states.get(key)
+            taken = unit.times_read[key], states.get(key)
             if taken != reading.seen:
                 reading.seen = taken
                 self._publish_reading(reading, taken[1], now)
         if self.load is not None:
-            node.set_state(self.load, unit.states.get("load_status"))
+            node.set_state(self.load, states.get("load_status"))
         node.set_state(self._link, unit.connected)
         node.set_state(self._status, unit.status)
         node.set_state(self._rssi, unit.rssi)
@@ -165,6 +170,7 @@ class UnitEntities:
 
     def _add(self) -> None:
         profile = self._unit.profile
+        self._family = None if profile is None else profile.family
         self._readings = {}
         self.named.clear()
         if profile is not None:

@@ -57,6 +57,20 @@ def test_what_is_no_longer_there_has_no_state_for_formulas() -> None:
     assert bench.entities.named == {"bank": 13.2}
 
 
+def test_of_another_device_nothing_is_shown_as_this_ones() -> None:
+    bench = Bench({"battery_voltage": EntityConfig(id="bank")})
+    assert bench.show("Battery voltage", battery_voltage=13.2) == 13.2
+    bench.unit.identified(Profile(family=Family.DCC))
+    assert bench.show("Battery voltage", battery_voltage=26.4) is None
+    assert bench.entities.named == {"bank": None}
+    bench.entities.relist(released=False)
+    assert "Battery voltage" not in bench.names
+    bench.unit.profile = Profile(family=Family.DCC, keys=KEYS)
+    bench.entities.relist(released=False)
+    bench.show("Link", battery_voltage=26.4)
+    assert bench.entities.named == {"bank": 26.4}
+
+
 def test_filters_hold_back_and_what_is_gone_is_missing() -> None:
     bench = Bench({"battery_voltage": EntityConfig(filters=(Delta(least=0.5),))})
     shown = [bench.show("Battery voltage", battery_voltage=volts) for volts in (13.0, 13.4, 13.6, None, 13.7)]

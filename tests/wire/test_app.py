@@ -401,6 +401,34 @@ async def test_a_release_outlasts_a_new_listing(tmp_path: Path) -> None:
         assert run.proxy.node.state(entities.release) is True
 
 
+async def test_what_goes_missing_is_missing_at_once_also_before_a_new_listing(tmp_path: Path) -> None:
+    async with running(tmp_path, config(renogy=config().renogy[:1])) as run:
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        entities, _ = await client.list_entities_services()
+        (unit,) = run.proxy.units
+        volts = named(entities, "Battery voltage")
+        link_status = named(entities, "Link status")
+        await states_until(
+            client, lambda states: getattr(states.get((SensorState, volts.device_id, volts.key)), "state", 0) > 10
+        )
+        run.proxy.pollers[0].release(released=True)
+        run.proxy._learned(unit)
+        assert unit.spec.id in run.proxy._relist
+        unit.down("switched off")
+        unit.expire(float("inf"))
+
+        def gone(states: dict) -> bool:
+            reading = states.get((SensorState, volts.device_id, volts.key))
+            status = states.get((TextSensorState, link_status.device_id, link_status.key))
+            return bool(reading and reading.missing_state and status and status.state != "connected")
+
+        await states_until(client, gone)
+        assert unit.spec.id in run.proxy._relist
+        await client.disconnect()
+
+
 async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:
     async with VirtualRadio([]) as radio:
         proxy = Proxy(
