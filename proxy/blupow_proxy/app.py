@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from blupow_config import ProxyConfig, UnitConfig, area_id
+from blupow_config import ProxyConfig, UnitConfig, area_id, config_hash
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import CONNECTING_S, Adapter, Link
@@ -113,6 +113,7 @@ class Proxy:
             self.keys,
             port=config.api.port,
             esphome=config.zeroconf.esphome,
+            config_hash=config_hash(config) if config.given else None,  # a demo's configuration stands in no file
             companion_seen=(storage.read("companion") or {}).get("seen") is True,
             interfaces=around.interfaces,
             on_renamed=self._renamed,

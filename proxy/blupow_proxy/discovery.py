@@ -13,7 +13,7 @@ import ifaddr
 from zeroconf import InterfaceChoice, IPVersion, NonUniqueNameException, NotRunningException, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
-from blupow_proxy.native_api import KeyStore, Mode, NodeInfo, fnv1a_32
+from blupow_proxy.native_api import KeyStore, Mode, NodeInfo
 
 BLUPOW_TYPE: Final = "_blupow._tcp.local."
 ESPHOME_TYPE: Final = "_esphomelib._tcp.local."
@@ -43,11 +43,12 @@ class Announcer:
         *,
         port: int,
         esphome: EsphomePolicy,
+        config_hash: int | None = None,
         companion_seen: bool = False,
         interfaces: Sequence[str] | None = None,
         on_renamed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Announce on ``interfaces`` (addresses; None is all of them).
+        """Announce on ``interfaces`` (addresses; None is all of them), with the hash of the file's configuration.
 
         Under "auto" the ESPHome device is announced until a companion was seen. When the name is taken on the
         network, ``on_renamed`` gets the one that was taken instead.
@@ -55,6 +56,7 @@ class Announcer:
         self.port = port
         self.name = info.name
         self._info = info
+        self._config_hash = config_hash
         self._keys = keys
         self._esphome = esphome == "always" or (esphome == "auto" and not companion_seen)
         self._withdrawable = esphome == "auto"
@@ -221,7 +223,7 @@ class Announcer:
         properties = {
             "friendly_name": info.friendly_name,
             "version": info.esphome_version,
-            "config_hash": f"{fnv1a_32(repr((info, self.port))):08x}",
+            **({} if self._config_hash is None else {"config_hash": f"{self._config_hash:08x}"}),
             "mac": info.mac_digits,
             "platform": "host",
             "board": "host",

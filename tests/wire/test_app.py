@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from aioesphomeapi import (
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig, load_config
 from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
+from blupow_proxy.cli import main
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.poller import polling
@@ -182,6 +184,22 @@ text_sensor:
 
         await states_until(client, sensible)
         await client.disconnect()
+
+
+async def test_the_hash_that_is_announced_is_the_one_that_the_command_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "proxy.yaml"
+    hashes = []
+    for name, value in (("area", "Shed"), ("area", "Garage")):
+        file.write_text("esphome: {name: shed, area: $area}\nrenogy: [{address: 'C4:D3:6A:00:00:01', name: Rover}]\n")
+        around = Surroundings(storage=Storage(tmp_path), host="127.0.0.1")
+        announcer = Proxy(load_config(file, {name: value}), around)._announcer
+        assert main(["config-hash", "-s", name, value, str(file)]) == os.EX_OK
+        hashes.append(announcer._properties()["config_hash"])
+        assert capsys.readouterr().out == f"0x{hashes[-1]}\n"
+    assert len(set(hashes)) == 2
+    assert "config_hash" not in Proxy(config(), around)._announcer._properties()
 
 
 def open_files() -> int:
