@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from blupow_config import ConfigErrors, load_config
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.host.service import CONFIG
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
@@ -32,13 +33,14 @@ def add_parser(subparsers: _Subparsers) -> None:
         "answers; 1: it does not.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", nargs="?", default=CONFIG, help=f"default: {CONFIG}")
+    add_substitutions(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the proxy's state is; 1 when it does not answer."""
     try:
-        config = load_config(args.file)
+        config = load_config(args.file, dict(args.substitutions))
     except ConfigErrors as errors:
         print(errors.errors[0], file=sys.stderr)
         return _UNHEALTHY

@@ -8,6 +8,7 @@ from typing import Final
 
 from blupow_config import ProxyConfig, load_config
 from blupow_proxy.commands.complaint import complain
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host.service import state_folder
 from blupow_proxy.storage import Storage
@@ -27,6 +28,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         description="Let the first client that comes within 10 minutes set the encryption key of a running proxy.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the YAML file that the proxy runs with")
+    add_substitutions(parser)
     parser.add_argument("--state-dir", type=Path, help="as given to `run`")
     parser.add_argument("--forget", action="store_true", help="forget the key that a client has set before")
     parser.set_defaults(run=run)
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         request_pairing,
     )
 
-    config = load_config(args.file)
+    config = load_config(args.file, dict(args.substitutions))
     try:
         storage = Storage(args.state_dir or state_folder(args.file, config.esphome.name))
     except ProxyError as error:

@@ -26,6 +26,7 @@ from typing import Final
 import blupow_config
 import blupow_proxy
 from blupow_config import ProxyConfig, configuration_files, load_config
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
 from blupow_proxy.storage import folder_in_home
@@ -48,6 +49,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         "copy of FILE; its key and what it has learned are taken over from the user who calls sudo.",
     )
     install.add_argument("file", type=Path, metavar="FILE", help="the YAML file")
+    add_substitutions(install)
     install.add_argument("--replace", action="store_true", help="let FILE replace another configuration in /etc")
     install.add_argument(
         "--volatile-log", action="store_true", help="keep the log of the whole machine in memory: spares an SD card"
@@ -69,11 +71,13 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run_install(args: argparse.Namespace) -> int:
     """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or BlueZ, 73 another one is there."""
-    config = load_config(args.file)
+    config = load_config(args.file, dict(args.substitutions))
     host = Machine(args.root.absolute(), args.dry_run)
+    given = [word for name, value in args.substitutions for word in ("-s", name, value)]
+    what = shlex.join(["install-service", *given, str(args.file)])
     try:
-        _require_root(host, f"install-service {shlex.quote(str(args.file))}")
-        _require_one_installation(host, f"install-service {shlex.quote(str(args.file))}")
+        _require_root(host, what)
+        _require_one_installation(host, what)
         _require_room(host, config)
         _install(host, args, config)
     except RefusedError as error:
@@ -144,11 +148,15 @@ def _require_room(host: Machine, config: ProxyConfig) -> None:
 
 
 def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> None:
-    copies = _copies(host, args.file, replace=args.replace)
-    changed = _write_units(host, _files(volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery))
+    substitutions = dict(args.substitutions)
+    copies = _copies(host, args.file, substitutions, replace=args.replace)
+    options = service.Options(
+        volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery, substitutions=substitutions
+    )
+    changed = _write_units(host, _files(options))
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
-    _configure(host, copies)
+    _configure(host, copies, substitutions)
     _take_over_state(host, config.esphome.name)
     if host.is_running:
         _reload(host, journal=service.JOURNAL in changed)
@@ -160,13 +168,13 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
         _say_installed(host, args.file)
 
 
-def _files(*, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
+def _files(options: service.Options) -> list[UnitFile]:
     """Return what this installation has to write: all of the service, or what its package does not bring."""
     if service.is_packaged():
-        return service.option_files(volatile_log=volatile_log, auto_recovery=auto_recovery)
+        return service.option_files(options)
     packages = [Path(package.__file__).parent for package in (blupow_config, blupow_proxy) if package.__file__]
     needs = service.needed_by_this_program(packages)
-    return service.unit_files(Path(sys.executable), needs, volatile_log=volatile_log, auto_recovery=auto_recovery)
+    return service.unit_files(Path(sys.executable), needs, options)
 
 
 def _is_active() -> bool:
@@ -197,12 +205,12 @@ def _write_units(host: Machine, files: list[UnitFile]) -> set[Path]:
     return changed
 
 
-def _copies(host: Machine, file: Path, *, replace: bool) -> dict[Path, Path]:
+def _copies(host: Machine, file: Path, substitutions: Mapping[str, str], *, replace: bool) -> dict[Path, Path]:
     """Return which file of /etc becomes a copy of which, with all that it includes; the one in /etc itself is none."""
     if host.at(service.CONFIG).exists() and file.resolve() == host.at(service.CONFIG).resolve():
         return {}
     copies = {service.CONFIG: file}
-    for part in configuration_files(file)[1:]:
+    for part in configuration_files(file, substitutions)[1:]:
         target = service.CONFIG_FOLDER / part.relative_to(file.parent)
         if target in copies:
             raise RefusedError(
@@ -230,7 +238,7 @@ def _write_private(host: Machine, path: Path, data: bytes) -> None:
     host.write(path, data, _PRIVATE, group)
 
 
-def _configure(host: Machine, copies: Mapping[Path, Path]) -> None:
+def _configure(host: Machine, copies: Mapping[Path, Path], substitutions: Mapping[str, str]) -> None:
     """Give the service its configuration: copies, or what was written in /etc itself."""
     for target, source in copies.items():
         if host.dry_run:
@@ -240,7 +248,7 @@ def _configure(host: Machine, copies: Mapping[Path, Path]) -> None:
     if host.dry_run or copies:
         return
     group = _group(host)
-    there = configuration_files(host.at(service.CONFIG))
+    there = configuration_files(host.at(service.CONFIG), substitutions)
     for folder in {parent for path in there for parent in path.parents if parent.is_relative_to(there[0].parent)}:
         os.chown(folder, -1, group)
     for path in there:

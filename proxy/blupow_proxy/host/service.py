@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,10 @@ _SYSTEM: Final = Path("/etc/systemd/system")
 UNIT: Final = _SYSTEM / f"{NAME}.service"
 BLUETOOTH: Final = _SYSTEM / "bluetooth.service.d" / f"{NAME}.conf"
 RECOVERY: Final = _SYSTEM / f"{NAME}.service.d" / "auto-recovery.conf"
+SUBSTITUTIONS: Final = RECOVERY.with_name("substitutions.conf")
 JOURNAL: Final = Path("/etc/systemd/journald.conf.d") / f"{NAME}.conf"
 SYSUSERS: Final = Path("/etc/sysusers.d") / f"{USER}.conf"
-WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, JOURNAL, SYSUSERS)
+WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, SUBSTITUTIONS, JOURNAL, SYSUSERS)
 
 # What the Debian package brings: systemd prefers a file of /etc to one of the same name in /usr.
 PACKAGE: Final = Path("/usr/lib") / NAME
@@ -45,25 +46,38 @@ class UnitFile:
     content: str
 
 
-def unit_files(python: Path, needs: Iterable[Path], *, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What only some want of a service: ``substitutions`` are those that `run` is given."""
+
+    volatile_log: bool = False
+    auto_recovery: bool = False
+    substitutions: Mapping[str, str] = field(default_factory=dict)
+
+
+def unit_files(python: Path, needs: Iterable[Path], options: Options) -> list[UnitFile]:
     """Return the files of a service that runs with ``python``, which ``needs`` the files below these paths."""
     template = _template("blupow-proxy.service")
     shown = "".join(f"BindReadOnlyPaths={_quoted(path, colons=True)}\n" for path in hidden(needs))
-    unit = template.replace(_PROGRAM, f"{_quoted(python)} -m blupow_proxy run").replace(_HOMES, _HOMES + shown)
+    program = f"{_quoted(python)} -m blupow_proxy run"
+    unit = template.replace(_PROGRAM, program).replace(_HOMES, _HOMES + shown)
     return [
         UnitFile(UNIT, unit),
         UnitFile(BLUETOOTH, _template("bluetooth.conf")),
         UnitFile(SYSUSERS, _template("sysusers.conf")),
-        *option_files(volatile_log=volatile_log, auto_recovery=auto_recovery),
+        *option_files(options, program),
     ]
 
 
-def option_files(*, volatile_log: bool, auto_recovery: bool) -> list[UnitFile]:
+def option_files(options: Options, program: str = _PROGRAM) -> list[UnitFile]:
     """Return the files that only some want, whoever brings the unit."""
     files = []
-    if auto_recovery:
+    if options.substitutions:
+        given = " ".join(f"-s {_word(name)} {_word(value)}" for name, value in options.substitutions.items())
+        files.append(UnitFile(SUBSTITUTIONS, f"[Service]\nExecStart=\nExecStart={program} {given} {CONFIG}\n"))
+    if options.auto_recovery:
         files.append(UnitFile(RECOVERY, _template("auto-recovery.conf")))
-    if volatile_log:
+    if options.volatile_log:
         files.append(UnitFile(JOURNAL, _template("journald.conf")))
     return files
 
@@ -117,3 +131,10 @@ def _quoted(path: Path, *, colons: bool = False) -> str:
     if colons:
         text = text.replace(":", "\\:")
     return f'"{text}"' if " " in text else text
+
+
+def _word(text: str) -> str:
+    """Return ``text`` as one word of a command in a unit file, where these characters mean something."""
+    for character, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("%", "%%"), ("$", "$$")):
+        text = text.replace(character, written)
+    return f'"{text}"'

@@ -205,8 +205,9 @@ def test_the_command(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Monkey
     if not bus:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'nobody'}")
     file = tmp_path / "shed.yaml"
-    file.write_text("esphome: {name: shed}\n")
-    code = main(["doctor", str(file), "--state-dir", str(tmp_path / "s"), "--json"])
+    file.write_text("esphome: {name: $name}\n")
+    given = ["doctor", "-s", "name", "shed", str(file), "--state-dir", str(tmp_path / "s")]
+    code = main([*given, "--json"])
     found = {it["subject"]: it for it in json.loads(capsys.readouterr().out)}
     assert found["configuration"]["message"] == f"{file} is right, with 0 units"
     assert {"BlueZ", "group bluetooth", "Bluetooth adapter", "port", "mDNS", "clock", "state", "service"} <= set(found)
@@ -217,7 +218,7 @@ def test_the_command(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Monkey
             "subject": "Bluetooth adapter",
             "message": DBUS_AWAY,
         }
-    main(["doctor", str(file), "--state-dir", str(tmp_path / "s")])
+    main(given)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(found)
     assert lines[0].split() == ["fine", "configuration", *found["configuration"]["message"].split()]

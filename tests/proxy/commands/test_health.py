@@ -77,6 +77,16 @@ def test_what_is_no_proxy(encrypted: bool) -> None:
         assert "stuck" in str(ask(silent.getsockname()[1], "shed", encrypted=encrypted, within_s=0.1))
 
 
+def test_what_is_asked_follows_from_the_substitutions(tmp_path: Path) -> None:
+    file = tmp_path / "shed.yaml"
+    file.write_text("esphome: {name: $name}\napi: {encryption: {key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=}}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blupow_proxy.commands.health.ask", lambda _port, name, **_: None if name == "shed" else "wrong")
+        assert main(["health", str(file)]) == 1
+        assert main(["health", "-s", "name", "boat", str(file)]) == 1
+        assert main(["health", "-s", "name", "shed", str(file)]) == 0
+
+
 def test_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "shed.yaml"
     assert main(["health", str(file)]) == 1

@@ -45,6 +45,13 @@ def test_opens_the_time_to_pair_again(proxy: Proxy, capsys: Capture) -> None:
     assert keys.mode is Mode.PROVISIONING
 
 
+def test_the_configuration_is_read_with_the_proxys_substitutions(proxy: Proxy) -> None:
+    proxy.start()
+    proxy.configure("esphome: {name: $name}\n")
+    assert proxy.pair() == 78
+    assert proxy.pair("-s", "name", "shed") == 0
+
+
 def test_a_key_is_only_forgotten_when_asked_to(proxy: Proxy, capsys: Capture) -> None:
     keys = proxy.start()
     keys.store(KEY)

@@ -195,7 +195,8 @@ def test_a_dry_run_prints_everything_but_secrets(shed: Shed, capsys: Capture) ->
     assert not shed.files()
     out = capsys.readouterr().out
     assert f"ExecStart={sys.executable} -m blupow_proxy run /etc/blupow/proxy.yaml" in out
-    for path in (*installed.WRITTEN, installed.CONFIG, installed.CONFIG_FOLDER / "secrets.yaml"):
+    written = set(installed.WRITTEN) - {installed.SUBSTITUTIONS}
+    for path in (*written, installed.CONFIG, installed.CONFIG_FOLDER / "secrets.yaml"):
         assert str(shed.at(path)) in out
     assert "enable --force blupow-proxy" in out
     assert KEY not in out
@@ -211,6 +212,26 @@ def test_who_is_not_root_is_told_what_to_type(shed: Shed, capsys: Capture, monke
     assert err.endswith(f": sudo /home/pi/blupow/.venv/bin/blupow-proxy install-service '{shed.file}'")
     assert main(["uninstall-service", "--purge"]) == 77
     assert capsys.readouterr().err.endswith("blupow-proxy uninstall-service --purge\n")
+
+
+def test_substitutions_are_those_of_the_service(
+    shed: Shed, host: "Host", capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shed.file.parent / "shed.inc").write_text("{name: $name}\n")
+    shed.file.write_text("esphome: !include $part.inc\n")
+    assert shed.install() == 78
+    assert shed.install("-s", "part", "shed", "-s", "name", "boat") == 0
+    drop_in = shed.at(installed.SUBSTITUTIONS)
+    assert f'run -s "part" "shed" -s "name" "boat" {installed.CONFIG}' in drop_in.read_text()
+    assert shed.at(installed.CONFIG_FOLDER / "shed.inc").exists()
+    assert shed.install("-s", "part", "shed", "-s", "name", "van", file=shed.at(installed.CONFIG)) == 0
+    assert '"van"' in drop_in.read_text()
+    shed.file.write_text("esphome: {name: shed}\n")
+    assert shed.install("--replace") == 0
+    assert not drop_in.exists()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["install-service", "-s", "area", "My shed", str(shed.file)]) == 77
+    assert capsys.readouterr().err.endswith(f"install-service -s area 'My shed' {shed.file}\n")
 
 
 class Host:

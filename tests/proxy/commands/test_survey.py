@@ -163,9 +163,9 @@ def test_a_unit_that_is_not_there(capsys: Capture) -> None:
 def test_links_of_a_file(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_test, "PAUSE_S", 0.05)
     file = tmp_path / "shed.yaml"
-    units = [f"{{address: '{ROVER}', name: Rover}}", f"{{address: '{SHUNT}', name: Shunt}}"]
+    units = [f"{{address: '{ROVER}', name: $name}}", f"{{address: '{SHUNT}', name: Shunt}}"]
     file.write_text(f"esphome: {{name: shed}}\nrenogy: [{', '.join(units)}]\n")
-    assert main(["survey", "--demo", "--json", "--link", "--seconds", "4.5", str(file)]) == 0
+    assert main(["survey", "--demo", "--json", "--link", "--seconds", "4.5", "-s", "name", "Rover", str(file)]) == 0
     last = {}
     for line in capsys.readouterr().out.splitlines():
         found = json.loads(line)

@@ -26,7 +26,7 @@ def unit(folder: Path, python: str = sys.executable, needs: tuple[Path, ...] = (
     path = folder / "blupow-proxy.service"
     (content,) = [
         file.content
-        for file in service.unit_files(Path(python), needs, volatile_log=True, auto_recovery=True)
+        for file in service.unit_files(Path(python), needs, service.Options())
         if file.path.name == path.name
     ]
     path.write_text(content)
@@ -52,6 +52,22 @@ def test_systemd_understands_it(tmp_path: Path, analyze: str) -> None:
     file.write_text(file.read_text().replace("ExecStart=", "ExecStart=/missing"))
     done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
     assert "/missing" in done.stdout + done.stderr, "it would say so"
+
+
+def test_substitutions_reach_the_program_as_they_were_given(tmp_path: Path, analyze: str) -> None:
+    given = {"area": "Shed", "name": '50 % of "$HOME"; \\n', "nothing": ""}
+    python = Path("/usr/bin/python3")
+    drop_in = {
+        file.path: file.content for file in service.unit_files(python, [], service.Options(substitutions=given))
+    }[service.SUBSTITUTIONS]
+    words = r"""-s "area" "Shed" -s "name" "50 %% of \"$$HOME\"; \\n" -s "nothing" "" /etc/blupow/proxy.yaml"""
+    assert drop_in == f"[Service]\nExecStart=\nExecStart={python} -m blupow_proxy run {words}\n"
+    [packaged] = service.option_files(service.Options(substitutions=given))
+    assert f"ExecStart=/usr/bin/blupow-proxy run {words}" in packaged.content
+    file = unit(tmp_path)
+    file.write_text(file.read_text() + drop_in.replace(str(python), sys.executable))
+    done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
+    assert not [line for line in (done.stdout + done.stderr).splitlines() if "blupow-proxy" in line]
 
 
 def test_what_the_service_would_not_see() -> None:
@@ -80,8 +96,9 @@ def test_where_the_state_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_template_is_written_somewhere() -> None:
-    files = service.unit_files(Path("/usr/bin/python3"), [], volatile_log=True, auto_recovery=True)
-    assert {file.content for file in files if file.path != service.UNIT} == {
+    options = service.Options(volatile_log=True, auto_recovery=True, substitutions={"area": "Shed"})
+    files = service.unit_files(Path("/usr/bin/python3"), [], options)
+    assert {file.content for file in files if file.path not in (service.UNIT, service.SUBSTITUTIONS)} == {
         path.read_text() for path in (ROOT / "firmware_config" / "pi").iterdir() if path.suffix == ".conf"
     }
     assert {file.path for file in files} == set(service.WRITTEN)

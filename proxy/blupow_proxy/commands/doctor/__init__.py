@@ -5,10 +5,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.host import service
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         description="Check what the proxy needs on this machine, and say what to do where something is wrong.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="the YAML file (default: the service's)")
+    add_substitutions(parser)
     parser.add_argument("--state-dir", type=Path, help="as given to `run`")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=run)
@@ -42,7 +44,8 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 1 when something is wrong."""
-    findings = list(_findings(args.file or (service.CONFIG if service.CONFIG.exists() else None), args.state_dir))
+    file = args.file or (service.CONFIG if service.CONFIG.exists() else None)
+    findings = list(_findings(file, dict(args.substitutions), args.state_dir))
     if args.json:
         shown = [{"verdict": it.verdict, "subject": it.subject, "message": it.message} for it in findings]
         print(json.dumps(shown, ensure_ascii=False, indent=2))
@@ -54,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
     return _SOMETHING_IS_WRONG if any(it.verdict is Verdict.WRONG for it in findings) else os.EX_OK
 
 
-def _findings(file: Path | None, state_dir: Path | None) -> Iterator[Finding]:
+def _findings(file: Path | None, substitutions: Mapping[str, str], state_dir: Path | None) -> Iterator[Finding]:
     config: ProxyConfig | None = None
     if file is None:
         yield note("configuration", "none was named: `blupow-proxy doctor FILE` checks it as well")
     else:
-        config, found = check_configuration(file)
+        config, found = check_configuration(file, substitutions)
         yield from found
     yield check_bluez(bluez_version())
     yield check_group()

@@ -2,6 +2,7 @@
 
 import shlex
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from blupow_config import SECRETS_FILE, ConfigErrors, ProxyConfig, load_config, secrets_exposed
@@ -9,10 +10,12 @@ from blupow_config import SECRETS_FILE, ConfigErrors, ProxyConfig, load_config, 
 from .finding import Finding, fine, wrong
 
 
-def check_configuration(file: Path) -> tuple[ProxyConfig | None, list[Finding]]:
+def check_configuration(
+    file: Path, substitutions: Mapping[str, str] | None = None
+) -> tuple[ProxyConfig | None, list[Finding]]:
     """Return the configuration in ``file``, None when it has mistakes, and what is to be said of it."""
     try:
-        config = load_config(file)
+        config = load_config(file, substitutions)
     except ConfigErrors as errors:
         return None, [wrong("configuration", str(error)) for error in errors.errors]
     units = f"{len(config.renogy)} unit{'s' * (len(config.renogy) != 1)}"

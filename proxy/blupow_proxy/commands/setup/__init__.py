@@ -109,7 +109,7 @@ def finish(args: argparse.Namespace, draft: Draft, questions: "Questions") -> in
     code = os.EX_OK
     if draft.service:
         options = argparse.Namespace(
-            file=draft.file, replace=draft.replace, volatile_log=False, dry_run=False, root=Path("/")
+            file=draft.file, replace=draft.replace, substitutions=[], volatile_log=False, dry_run=False, root=Path("/")
         )
         code = service_command.run_install(options)
     say_next_steps(draft, config, questions, key_shown=shown, installed=draft.service and code == os.EX_OK)

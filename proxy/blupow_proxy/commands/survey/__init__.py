@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from probatio import Invalid
 from blupow_config import ProxyConfig, load_config
 from blupow_config.schema import fields
 from blupow_proxy.commands.complaint import complain
+from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.errors import BleError
 
@@ -57,6 +58,7 @@ def add_parser(subparsers: _Subparsers) -> None:
         metavar="ADDRESS|FILE",
         help="a unit, or the YAML file that lists some (default: every Renogy unit nearby)",
     )
+    add_substitutions(parser)
     parser.add_argument("--link", action="store_true", help="connect to the units, and read them again and again")
     parser.add_argument("--seconds", type=_seconds, help="end after so many (default: with Ctrl-C)")
     parser.add_argument("--adapter", help="such as hci0 (default: that of FILE, or any)")
@@ -67,7 +69,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the signal; 69 without Bluetooth or a unit, 64 when a link test has no unit, 78 a mistake in FILE."""
-    target = _target(args.target)
+    target = _target(args.target, dict(args.substitutions))
     if args.link and not target.names:
         return _complain("--link needs a unit: name its address, or FILE", os.EX_USAGE)
     try:
@@ -79,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
     return os.EX_OK if heard else os.EX_UNAVAILABLE
 
 
-def _target(text: str | None) -> Target:
+def _target(text: str | None, substitutions: Mapping[str, str]) -> Target:
     if text is None:
         return Target({})
     with suppress(Invalid):
         return Target({fields.mac_address(text): ""})
-    config: ProxyConfig = load_config(Path(text))
+    config: ProxyConfig = load_config(Path(text), substitutions)
     names: dict[str, str] = {}
     for unit in config.renogy:  # several may be behind one Bluetooth module
         names[unit.address] = ", ".join(filter(None, (names.get(unit.address), unit.name)))
