@@ -3,7 +3,7 @@
 from .errors import ConfigError, ConfigErrors
 from .ids import area_id, default_id
 from .language.secret import SECRETS_FILE, secrets_exposed
-from .load import configuration_files, load_config
+from .load import configuration_files, environment_variables, load_config
 from .model import (
     ApiConfig,
     BluetoothConfig,
@@ -57,6 +57,7 @@ __all__ = [
     "configuration_files",
     "default_id",
     "editor_schema",
+    "environment_variables",
     "load_config",
     "new_file",
     "secrets_exposed",

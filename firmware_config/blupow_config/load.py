@@ -51,6 +51,11 @@ def configuration_files(path: Path, substitutions: Mapping[str, str] | None = No
     return Tree(path, substitutions).files
 
 
+def environment_variables(path: Path, substitutions: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the variables of the environment that the configuration in ``path`` asks for, by `!env_var`."""
+    return Tree(path, substitutions).variables
+
+
 def _made_of_secrets(given: dict[str, Any], secret_paths: set[ConfigPath]) -> Iterator[ConfigPath]:
     """Yield the paths of the defaults that show a secret."""
     if ("esphome", "name") in secret_paths and "friendly_name" not in given["esphome"]:

@@ -31,6 +31,7 @@ class Reader:
         self.problems = problems
         self.budget = budget
         self._environment = environment
+        self.variables: set[str] = set()  # of the environment, that were asked for
         self._secrets = Secrets(files, problems)
         self._contents: dict[Path, Node] = {}
         self._chain: list[Path] = []
@@ -107,6 +108,7 @@ class Reader:
 
     def variable(self, name: str) -> str | None:
         """Return a variable of the environment."""
+        self.variables.add(name)
         return self._environment.get(name)
 
 

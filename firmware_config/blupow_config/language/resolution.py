@@ -50,6 +50,11 @@ class Resolution:
         return self._problems.errors
 
     @property
+    def variables(self) -> frozenset[str]:
+        """The variables of the environment that it asks for."""
+        return frozenset(self._reader.variables)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The files that were read, the main one first."""
         return tuple(self._files.read)

@@ -19,7 +19,7 @@ __all__ = ["STEP_LENGTH", "Path_", "Tree", "dotted"]
 class Tree:
     """A resolved configuration: ``content`` in plain types, ``secret_paths`` into it, ``error`` for a mistake in it.
 
-    ``files`` are all that it is made of, the main one first.
+    ``files`` are all that it is made of, the main one first, ``variables`` those of the environment that it asks for.
     """
 
     def __init__(self, path: Path, substitutions: Mapping[str, str] | None = None) -> None:
@@ -31,6 +31,7 @@ class Tree:
         self._root = resolution.root
         self.problems = resolution.problems
         self.files = resolution.files
+        self.variables = resolution.variables
         self.content = self._plain(self._root, ())
 
     def error(self, path: Sequence[str | int], message: str, *, at_key: bool = False) -> ConfigError:

@@ -25,7 +25,7 @@ from typing import Final
 
 import blupow_config
 import blupow_proxy
-from blupow_config import ProxyConfig, configuration_files, load_config
+from blupow_config import ProxyConfig, configuration_files, environment_variables, load_config
 from blupow_proxy.commands.config import add_substitutions
 from blupow_proxy.host import service
 from blupow_proxy.host.service import UnitFile
@@ -153,6 +153,7 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
     options = service.Options(
         volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery, substitutions=substitutions
     )
+    _warn_of_variables(sorted(environment_variables(args.file, substitutions)))
     changed = _write_units(host, _files(options))
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
@@ -166,6 +167,18 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
         host.command("systemctl", "restart", service.NAME)
     if not host.dry_run:
         _say_installed(host, args.file)
+
+
+def _warn_of_variables(names: list[str]) -> None:
+    """Say what the service does not have of this shell."""
+    if names:
+        print(
+            f"The configuration takes {', '.join(names)} from the environment, and the service does not have this "
+            f"shell's. Give them to it, unless it has them:\n    sudo systemctl edit {service.NAME}\n    [Service]\n"
+            + "".join(f"    Environment={name}=...\n" for name in names)
+            + f"    and then: sudo systemctl restart {service.NAME}",
+            file=sys.stderr,
+        )
 
 
 def _files(options: service.Options) -> list[UnitFile]:

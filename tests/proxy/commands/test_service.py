@@ -234,6 +234,24 @@ def test_substitutions_are_those_of_the_service(
     assert capsys.readouterr().err.endswith(f"install-service -s area 'My shed' {shed.file}\n")
 
 
+def test_variables_that_the_service_does_not_have_are_said(
+    shed: Shed, host: "Host", capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shed.install() == 0
+    assert "environment" not in capsys.readouterr().err
+    monkeypatch.setenv("SHED_KEY", KEY)
+    shed.file.write_text(
+        "esphome: {name: shed, area: !include area.inc}\napi: {encryption: {key: !env_var SHED_KEY}}\n"
+    )
+    (shed.file.parent / "area.inc").write_text("!env_var SHED_AREA Garden\n")
+    assert shed.install("--replace") == 0
+    err = capsys.readouterr().err
+    assert "takes SHED_AREA, SHED_KEY from the environment" in err
+    assert "    Environment=SHED_AREA=...\n    Environment=SHED_KEY=...\n" in err
+    assert "systemctl edit blupow-proxy" in err
+    assert KEY not in err
+
+
 class Host:
     """A machine that runs, with ``root`` for its file system and tools that only note that they were called."""
 
