@@ -222,6 +222,13 @@ def test_every_limit_with_a_name_is_found() -> None:
     assert len(NAMED_LIMITS) == (ROOT / "SECURITY.md").read_text().count(".py`: `") - 1  # "as many as are sent in 6 s"
 
 
+@pytest.mark.parametrize("file", ["language/limits", "schema/filters", "schema/formula"])
+def test_every_limit_of_a_configuration_is_in_security_md(file: str) -> None:
+    module = importlib.import_module(f"blupow_config.{file.replace('/', '.')}")
+    limits = {name for name in vars(module) if name.startswith("MAX_")}
+    assert limits == {name for _, _, where, name in NAMED_LIMITS if where == f"blupow_config/{file}.py"}
+
+
 @pytest.mark.parametrize(("number", "unit", "file", "name"), NAMED_LIMITS, ids=lambda part: part)
 def test_a_limit_is_what_security_md_says(number: str, unit: str, file: str, name: str) -> None:
     package = "" if file.startswith("blupow_config/") else "blupow_proxy."
