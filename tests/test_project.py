@@ -21,7 +21,15 @@ from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH
 from blupow_proxy.ble.failures import HELD_OR_GONE
 from blupow_proxy.client import DEFAULT_PORT as CLIENT_PORT
 from blupow_proxy.discovery import BLUPOW_TYPE
-from blupow_proxy.native_api import Node, NodeInfo, object_id_of
+from blupow_proxy.native_api import (
+    BinarySensorEntity,
+    Node,
+    NodeInfo,
+    SensorEntity,
+    SwitchEntity,
+    TextSensorEntity,
+    object_id_of,
+)
 from blupow_proxy.poller import Profile, Unit, UnitSpec
 from blupow_proxy.proxy_entities import ProxyEntities
 from blupow_proxy.renogy import Family, describe
@@ -184,8 +192,15 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
     spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09")
     # a profile without keys: what is left are the entities of the link
     UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER)))
-    assert {entity.object_id for entity in node.entities if entity.device_id} == const["LINK_ENTITIES"]
-    assert {const["LINK"], const["LINK_STATUS"], const["RELEASE_LINK"]} <= const["LINK_ENTITIES"]
+    kinds = {
+        BinarySensorEntity: "binary_sensor",
+        SensorEntity: "sensor",
+        SwitchEntity: "switch",
+        TextSensorEntity: "text_sensor",
+    }
+    of_links = {(kinds[type(entity)], entity.object_id) for entity in node.entities if entity.device_id}
+    assert of_links == const["LINK_ENTITIES"]
+    assert {const["LINK"], const["LINK_STATUS"], const["RELEASE_LINK"]} <= {name for _, name in of_links}
     own = {entity.object_id for entity in node.entities if not entity.device_id}
     assert {const["ADAPTER_PROBLEM"], const["ADAPTER_STATUS"], const["CLOCK_PROBLEM"]} <= own
     assert const["HELD_BY_ANOTHER"] in HELD_OR_GONE

@@ -341,7 +341,9 @@ class FakeClient:
         self.on_state = on_state
         proxy = self._alive()
         for listed in proxy.infos:
-            if (listed.device_id, listed.object_id) in proxy.values:
+            if (listed.device_id, listed.object_id) not in proxy.values:
+                continue
+            if listed is proxy.listed(listed.object_id, listed.device_id):  # another of that name has no value
                 on_state(state_of(listed, proxy.values[listed.device_id, listed.object_id]))
 
     def subscribe_logs(self, on_log: Callable[[Any], None], **options: Any) -> None:
@@ -401,9 +403,13 @@ async def try_again(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
 
 def entity_id(hass: HomeAssistant, platform: str, object_id: str, device_id: int = 0, mac: str = MAC) -> str:
     """Return how Home Assistant calls an entity of the proxy."""
-    found = er.async_get(hass).async_get_entity_id(platform, "blupow", unique_id(mac, device_id, object_id))
-    assert found is not None, f"no {platform} {object_id} of {device_id:x}"
-    return found
+    kinds = ("sensor", "text_sensor", "energy") if platform == "sensor" else (platform,)
+    ids = [unique_id(mac, device_id, kind, object_id) for kind in kinds]
+    found = [
+        name for each in ids if (name := er.async_get(hass).async_get_entity_id(platform, "blupow", each)) is not None
+    ]
+    assert len(found) == 1, f"{found} for the {platform} {object_id} of {device_id:x}"
+    return found[0]
 
 
 def shown(hass: HomeAssistant, platform: str, object_id: str, device_id: int = 0) -> str:

@@ -15,6 +15,7 @@ from aioesphomeapi import (
     SelectInfo,
     SelectState,
     SensorInfo,
+    SensorState,
     SwitchInfo,
     TextInfo,
     TextMode,
@@ -92,6 +93,44 @@ async def test_a_unit_out_of_reach_shows_nothing_but_its_link(
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "unavailable"
     proxy.unit_link(True, ROVER)
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "12.0"
+
+
+def shown_by_kind(hass: HomeAssistant, entry: MockConfigEntry, device_id: int) -> dict[tuple[str, str], str]:
+    """Return the states of a unit's entities, by kind on the wire and object id."""
+    found = {}
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        state = hass.states.get(entity.entity_id)
+        _, unit, kind, object_id = entity.unique_id.split("-", 3)
+        if state is not None and int(unit, 16) == device_id:
+            found[kind, object_id] = state.state
+    return found
+
+
+async def test_a_number_and_a_text_of_one_name_are_both_shown(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = info(SensorInfo, "Model", ROVER, unit_of_measurement="V", accuracy_decimals=1)
+    proxy.infos.append(number)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.push_state(SensorState(key=number.key, device_id=ROVER, state=13.5))
+    found = shown_by_kind(hass, entry, ROVER)
+    assert found["text_sensor", "model"] == "RNG-CTRL-RVR40"
+    assert found["sensor", "model"] == "13.5"
+    assert "unique ID" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["Link", "Last reading", "Release link"])
+async def test_a_reading_named_as_what_tells_of_the_link_goes_with_its_unit(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, name: str
+) -> None:
+    number = info(SensorInfo, name, ROVER)
+    proxy.infos.append(number)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.push_state(SensorState(key=number.key, device_id=ROVER, state=13.5))
+    proxy.unit_link(False, ROVER)
+    assert shown_by_kind(hass, entry, ROVER)["sensor", number.object_id] == "unavailable"
 
 
 async def test_a_value_from_before_is_never_shown_as_current(

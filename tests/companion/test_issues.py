@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock
 
+from aioesphomeapi import SensorInfo
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -12,7 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from proxies import BATTERY, OTHER_MAC, ROVER, FakeProxy, device_info, issues, lose, try_again
+from proxies import BATTERY, OTHER_MAC, ROVER, FakeProxy, device_info, info, issues, lose, try_again
 
 HELD = "not heard: out of range, switched off, or held by another central such as the phone app"
 
@@ -53,6 +54,32 @@ async def test_the_clock(hass: HomeAssistant, loaded: MockConfigEntry, proxy: Fa
     assert issues(hass) == {"clock_wrong": {"name": "Solar shed"}}
     proxy.push("clock", False)
     assert issues(hass) == {}
+
+
+def number_named(name: str, device_id: int = 0) -> SensorInfo:
+    """List a number whose name a text of the proxy has too."""
+    return info(SensorInfo, name, device_id)
+
+
+async def test_an_adapter_whose_status_a_number_is_named_as(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    proxy.infos.append(number_named("Bluetooth adapter status"))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    proxy.push("bluetooth_adapter", True)
+    proxy.push("bluetooth_adapter_status", "the Bluetooth adapter is off")
+    assert issues(hass) == {"adapter_problem": {"name": "Solar shed", "reason": "the Bluetooth adapter is off"}}
+
+
+async def test_a_unit_whose_link_status_a_number_is_named_as(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, freezer: FrozenDateTimeFactory
+) -> None:
+    proxy.infos.append(number_named("Link status", ROVER))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.unit_link(False, ROVER, HELD)
+    await pass_minutes(hass, freezer, 10)
+    assert issues(hass)["link_held"]["reason"] == HELD
 
 
 @pytest.mark.parametrize(

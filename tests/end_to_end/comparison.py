@@ -8,6 +8,7 @@ import time
 from typing import Any, Final, Self
 
 from aioesphomeapi import (
+    COMPONENT_TYPE_TO_INFO,
     APIClient,
     BinarySensorInfo,
     ButtonInfo,
@@ -28,6 +29,7 @@ PLATFORM: Final = {
     SwitchInfo: "switch",
     ButtonInfo: "button",
 }
+KIND: Final = {info: name for name, info in COMPONENT_TYPE_TO_INFO.items()}
 LATE_S: Final = 2.0  # how long Home Assistant may show something else
 
 
@@ -43,6 +45,11 @@ class Served:
     def platform(self) -> str:
         """The platform of Home Assistant that shows it."""
         return PLATFORM[type(self.info)]
+
+    @property
+    def kind(self) -> str:
+        """What it is on the wire."""
+        return KIND[type(self.info)]
 
     def equals(self, value: Any, shown: str, attributes: dict[str, Any]) -> bool:
         """Whether ``shown`` is how Home Assistant shows ``value``."""

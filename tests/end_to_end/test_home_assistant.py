@@ -191,10 +191,7 @@ def by_unique_id(home_entities: list[Json]) -> Any:
         mac = client.mac
 
         def find(served: Served) -> str | None:
-            if served.info.device_id:
-                unique_id = f"{mac}-{served.info.device_id:08x}-{served.info.object_id}"
-            else:
-                unique_id = f"{mac}-{0:08x}-{served.info.object_id}"
+            unique_id = f"{mac}-{served.info.device_id:08x}-{served.kind}-{served.info.object_id}"
             return ids.get((served.platform, unique_id))
 
         return find

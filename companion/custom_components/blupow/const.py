@@ -36,12 +36,20 @@ MIN_PROXY_VERSION: Final = "0.1.0"
 NEXT_PROXY_VERSION: Final = "1.0.0"  # the first one that may speak another vocabulary
 MANUFACTURER: Final = "Renogy"  # of the units; the proxy says its own
 
-# Object ids on the wire. Those of a unit's link say how it is reached, and hold while it is not.
+# Object ids on the wire.
 LINK: Final = "link"
 LINK_STATUS: Final = "link_status"
 RELEASE_LINK: Final = "release_link"
-LINK_ENTITIES: Final = frozenset(
-    {LINK, LINK_STATUS, "signal_strength", "link_quality", "last_reading", "failed_requests", RELEASE_LINK}
+LINK_ENTITIES: Final = frozenset(  # by kind: what says how a unit is reached, and holds while it is not
+    {
+        ("binary_sensor", LINK),
+        ("text_sensor", LINK_STATUS),
+        ("sensor", "signal_strength"),
+        ("sensor", "link_quality"),
+        ("text_sensor", "last_reading"),
+        ("sensor", "failed_requests"),
+        ("switch", RELEASE_LINK),
+    }
 )
 ADAPTER_PROBLEM: Final = "bluetooth_adapter"
 ADAPTER_STATUS: Final = "bluetooth_adapter_status"

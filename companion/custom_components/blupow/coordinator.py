@@ -27,7 +27,6 @@ from . import devices, issues
 from .bluetooth import BluetoothSource, offers_bluetooth
 from .connection import Failure, async_is_at
 from .const import (
-    BATTERY_POWER,
     CONF_BLUETOOTH_SOURCE,
     CONF_DEVICE_NAME,
     CONF_NOISE_PSK,
@@ -35,7 +34,6 @@ from .const import (
     DEFAULT_REPORT_AFTER_MIN,
     DOMAIN,
     LINK,
-    LINK_ENTITIES,
     LOGGER,
 )
 from .esphome import async_has_proxy
@@ -44,12 +42,10 @@ from .session import Session
 from .store import Listing, ListingStore
 from .vocabulary import Vocabulary, async_load_vocabulary
 from .watch import Watch
-from .wire import PLATFORM_OF, STATE_OF, Direction, InfoKey, info_key, is_known, unique_id, value
+from .wire import PLATFORM_OF, STATE_OF, InfoKey, info_key, is_known, tells_of_link, unique_ids, value
 
 type BluPowConfigEntry = ConfigEntry[BluPowCoordinator]
 type StateKey = tuple[type[EntityState], int, int]  # of which kind, of which unit, with which key
-
-DERIVED: dict[str, tuple[str, ...]] = {BATTERY_POWER: tuple(Direction)}
 
 
 class BluPowCoordinator:
@@ -102,7 +98,7 @@ class BluPowCoordinator:
     @callback
     def reach_of(self, info: EntityInfo) -> Reach:
         """Return whether that of which an entity tells can be reached."""
-        if info.object_id in LINK_ENTITIES:
+        if tells_of_link(info):
             return self.reach
         return self.units.get(info.device_id, self.reach)
 
@@ -121,8 +117,8 @@ class BluPowCoordinator:
 
     def value_of(self, device_id: int, kind: type[EntityInfo], object_id: str) -> Any:
         """Return the value of an entity; None when it has none now."""
-        info = self.infos.get(InfoKey(PLATFORM_OF[kind], device_id, object_id))
-        if info is None or type(info) is not kind:
+        info = self.infos.get(InfoKey(kind, device_id, object_id))
+        if info is None:
             return None
         return value(self.states.get((STATE_OF[kind], device_id, info.key)))
 
@@ -260,7 +256,7 @@ class BluPowCoordinator:
 
     def _yet_to_find(self, info: DeviceInfo, listed: dict[InfoKey, EntityInfo]) -> Iterable[EntityInfo]:
         """Return what a proxy that lost its memory finds out anew of its units: it lists but their links until then."""
-        found = {entity.device_id for entity in listed.values() if entity.object_id not in LINK_ENTITIES}
+        found = {entity.device_id for entity in listed.values() if not tells_of_link(entity)}
         vague = {unit.device_id for unit in info.devices} - found
         return [entity for key, entity in self.infos.items() if key.device_id in vague and key not in listed]
 
@@ -277,9 +273,7 @@ class BluPowCoordinator:
         before, self.listing = self.infos, listing
         self.infos = {info_key(info): info for info in listing.infos}
         known_units = {key.device_id for key in before} & {key.device_id for key in self.infos}
-        linked = {
-            info.device_id for info in listing.infos if info.object_id == LINK and isinstance(info, BinarySensorInfo)
-        }
+        linked = {key.device_id for key in self.infos if (key.kind, key.object_id) == (BinarySensorInfo, LINK)}
         # a unit of another firmware may have no link of its own to tell of
         units = {device_id: self.units.get(device_id, Reach()) for device_id in linked if device_id}
         changed = any((device_id in self.units) != (device_id in units) for device_id in known_units)
@@ -296,9 +290,7 @@ class BluPowCoordinator:
     def _remove_stale(self) -> None:
         """Remove entities that are not listed any more."""
         listed = {
-            (key.platform, unique_id(self.mac, info.device_id, name))
-            for key, info in self.infos.items()
-            for name in (info.object_id, *DERIVED.get(info.object_id, ()))
+            (PLATFORM_OF[type(info)], name) for info in self.infos.values() for name in unique_ids(self.mac, info)
         }
         registry = er.async_get(self.hass)
         for entity in er.async_entries_for_config_entry(registry, self.entry.entry_id):

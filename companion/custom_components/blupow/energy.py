@@ -21,7 +21,7 @@ from homeassistant.helpers.event import async_track_time_interval
 
 from .const import DOMAIN
 from .coordinator import BluPowCoordinator
-from .wire import Direction, device_identifier, unique_id
+from .wire import ENERGY, Direction, device_identifier, unique_id
 
 DIGITS: Final = 3  # watt-hours: finer is below what the power's own error adds up to
 UPDATE: Final = timedelta(minutes=1)  # not with each power: a battery under load would fill the recorder
@@ -44,7 +44,7 @@ class BatteryEnergySensor(RestoreSensor):
         self._power_w: float | None = None
         self._since_s = 0.0
         self._shown: Any = None
-        self._attr_unique_id = unique_id(coordinator.mac, power.device_id, direction)
+        self._attr_unique_id = unique_id(coordinator.mac, power.device_id, ENERGY, direction)
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, device_identifier(coordinator.mac, power.device_id))})
         self.entity_description = SensorEntityDescription(
             key=direction,

@@ -13,7 +13,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
-from .wire import CATEGORY_OF, PLATFORM_OF, STATE_OF, device_identifier, translation_key, unique_id
+from .wire import CATEGORY_OF, KIND_NAMES, PLATFORM_OF, STATE_OF, device_identifier, translation_key, unique_id
 
 type Kinds = dict[type[EntityInfo], type[BluPowEntity[Any, Any]]]
 
@@ -29,7 +29,7 @@ class BluPowEntity[InfoT: EntityInfo, StateT: EntityState](Entity):
         self.coordinator = coordinator
         self._reach = coordinator.reach_of(info)
         mac = coordinator.mac
-        self._attr_unique_id = unique_id(mac, info.device_id, info.object_id)
+        self._attr_unique_id = unique_id(mac, info.device_id, KIND_NAMES[type(info)], info.object_id)
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, device_identifier(mac, info.device_id))})
         self._has_state = type(info) not in STATE_OF  # a button has none to wait for
         self._info = info

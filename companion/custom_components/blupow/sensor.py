@@ -20,11 +20,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util, slugify
 from homeassistant.util.enum import try_parse_enum
 
-from .const import BATTERY_POWER
 from .coordinator import BluPowConfigEntry
 from .energy import BatteryEnergySensor
 from .entity import BluPowEntity, Kinds, async_setup_platform
-from .wire import Direction
+from .wire import Direction, is_battery_power
 
 PARALLEL_UPDATES = 0  # they are pushed
 STATE_CLASS_OF: Final[dict[WireStateClass | None, SensorStateClass]] = {
@@ -45,7 +44,7 @@ async def async_setup_entry(
         async_add_entities(
             BatteryEnergySensor(coordinator, info, direction)
             for info in infos
-            if isinstance(info, SensorInfo) and info.object_id == BATTERY_POWER
+            if is_battery_power(info)
             for direction in Direction
         )
 

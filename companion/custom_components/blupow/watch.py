@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from aioesphomeapi import BinarySensorInfo, EntityInfo, EntityState, SwitchInfo, TextSensorInfo, TextSensorState
 
-from homeassistant.const import Platform
 from homeassistant.core import CALLBACK_TYPE, callback
 
 from . import devices, issues
@@ -79,7 +78,7 @@ class Watch:
             or coordinator.value_of(0, BinarySensorInfo, ADAPTER_PROBLEM)
         ):
             coordinator.issues.async_unit(device_id, name, None)
-        elif status is not None or InfoKey(Platform.SENSOR, device_id, LINK_STATUS) not in coordinator.infos:
+        elif status is not None or InfoKey(TextSensorInfo, device_id, LINK_STATUS) not in coordinator.infos:
             coordinator.issues.async_unit(device_id, name, status or "")
 
     def _log_lost(self, device_id: int) -> None:

@@ -1,9 +1,10 @@
 """The vocabulary of the native API, and what it is in Home Assistant's."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from math import isfinite
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from aioesphomeapi import (
     COMPONENT_TYPE_TO_INFO,
@@ -33,6 +34,8 @@ from aioesphomeapi import (
 
 from homeassistant.const import EntityCategory, Platform
 
+from .const import BATTERY_POWER, LINK_ENTITIES
+
 PLATFORM_OF: Final[dict[type[EntityInfo], Platform]] = {
     BinarySensorInfo: Platform.BINARY_SENSOR,
     ButtonInfo: Platform.BUTTON,
@@ -57,6 +60,7 @@ STATE_OF: Final[dict[type[EntityInfo], type[EntityState]]] = {
     UpdateInfo: UpdateState,
 }
 """Of the kinds that have states; a button has none."""
+ENERGY: Final = "energy"  # in place of a kind on the wire, for what is made of a power
 KIND_NAMES: Final = {info: name for name, info in COMPONENT_TYPE_TO_INFO.items() if info in PLATFORM_OF}
 CATEGORY_OF: Final[dict[WireCategory | None, EntityCategory]] = {
     WireCategory.CONFIG: EntityCategory.CONFIG,
@@ -67,7 +71,7 @@ _RUN: Final = re.compile(r"[_-]{2,}")
 
 
 class Direction(StrEnum):
-    """Which way a battery's energy flows; the value is the object id of the sensor that is made of its power."""
+    """Which way a battery's energy flows; the value is the translation key of the sensor that is made of its power."""
 
     CHARGED = "battery_energy_charged"
     DISCHARGED = "battery_energy_discharged"
@@ -76,7 +80,7 @@ class Direction(StrEnum):
 class InfoKey(NamedTuple):
     """What makes an entity of one proxy the same one in another list, whatever has changed of it."""
 
-    platform: Platform
+    kind: type[EntityInfo]  # a number and a text are both sensors, and may have one name
     device_id: int
     object_id: str
 
@@ -90,7 +94,17 @@ def is_known(info: EntityInfo) -> bool:
 
 def info_key(info: EntityInfo) -> InfoKey:
     """Return the key of an entity."""
-    return InfoKey(PLATFORM_OF[type(info)], info.device_id, info.object_id)
+    return InfoKey(type(info), info.device_id, info.object_id)
+
+
+def tells_of_link(info: EntityInfo) -> bool:
+    """Whether an entity says how its unit is reached, which holds while it is not."""
+    return (KIND_NAMES[type(info)], info.object_id) in LINK_ENTITIES
+
+
+def is_battery_power(info: EntityInfo) -> TypeGuard[SensorInfo]:
+    """Whether an entity tells what a battery takes or gives."""
+    return isinstance(info, SensorInfo) and info.object_id == BATTERY_POWER
 
 
 def translation_key(object_id: str) -> tuple[str, dict[str, str]]:
@@ -106,9 +120,17 @@ def device_identifier(mac: str, device_id: int) -> str:
     return f"{mac}-{device_id:08x}" if device_id else mac
 
 
-def unique_id(mac: str, device_id: int, object_id: str) -> str:
-    """Return what identifies an entity in the entity registry, among those of its platform."""
-    return f"{mac}-{device_id:08x}-{object_id}"
+def unique_id(mac: str, device_id: int, kind: str, name: str) -> str:
+    """Return what identifies an entity in the entity registry: its kind on the wire and its object id."""
+    return f"{mac}-{device_id:08x}-{kind}-{name}"
+
+
+def unique_ids(mac: str, info: EntityInfo) -> Iterator[str]:
+    """Yield what identifies an entity, and those that are made of it."""
+    yield unique_id(mac, info.device_id, KIND_NAMES[type(info)], info.object_id)
+    if is_battery_power(info):
+        for direction in Direction:
+            yield unique_id(mac, info.device_id, ENERGY, direction)
 
 
 def value(state: EntityState | None) -> Any:
