@@ -1,9 +1,11 @@
 """The energy of a battery, added up of its power."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import AsyncMock, patch
 
+from aioesphomeapi import SensorInfo
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -63,6 +65,59 @@ async def test_a_power_that_does_not_change_goes_on(
     for total in ("0.006", "0.012"):
         pass_seconds(60)
         assert await energy(hass) == (total, "0.0")
+
+
+def measured_in(proxy: FakeProxy, unit: str) -> None:
+    """Let the battery's power be told in another unit."""
+    listed = proxy.listed("battery_power", BATTERY)
+    assert isinstance(listed, SensorInfo)
+    proxy.infos[proxy.infos.index(listed)] = replace(listed, unit_of_measurement=unit)
+
+
+@pytest.mark.parametrize(("unit", "power"), [("W", 360.0), ("kW", 0.36), ("mW", 360_000.0)])
+async def test_a_power_counts_in_its_unit(
+    hass: HomeAssistant,
+    pass_seconds: Callable[[float], None],
+    entry: MockConfigEntry,
+    proxy: FakeProxy,
+    unit: str,
+    power: float,
+) -> None:
+    measured_in(proxy, unit)
+    proxy.values[BATTERY, "battery_power"] = power
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    pass_seconds(100)
+    assert await energy(hass) == ("0.01", "0.0")
+
+
+async def test_a_power_counts_in_another_unit_from_the_moment_it_is_listed_so(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    pass_seconds(50)  # at 360 W
+    with patch.object(hass.config_entries, "async_schedule_reload") as schedule_reload:  # which takes a while
+        for unit, power in (("kW", 0.36), ("mW", 360_000.0), ("hp", 4711.0)):
+            measured_in(proxy, unit)
+            proxy.values[BATTERY, "battery_power"] = power
+            await proxy.drop()
+            await hass.async_block_till_done()
+            schedule_reload.assert_called_with(loaded.entry_id)
+            pass_seconds(25)
+            if unit == "mW":
+                assert await energy(hass) == ("0.01", "0.0")
+    assert not [name for name in hass.states.async_entity_ids("sensor") if "charged" in name]
+
+
+@pytest.mark.parametrize("unit", ["", "%", "hp", "A", "watts"])
+async def test_what_is_no_power_makes_no_energy(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, unit: str
+) -> None:
+    sensor = entity_id(hass, "sensor", "battery_energy_charged", BATTERY)
+    measured_in(proxy, unit)
+    await proxy.drop()
+    await hass.async_block_till_done()
+    assert hass.states.get(sensor) is None
+    assert shown(hass, "sensor", "battery_power", BATTERY) == "360.0"
 
 
 @pytest.mark.parametrize("gap", ["missing", "nan", "unit", "proxy"])

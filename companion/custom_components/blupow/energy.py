@@ -14,14 +14,15 @@ from homeassistant.components.sensor import (
     SensorExtraStoredData,
     SensorStateClass,
 )
-from homeassistant.const import UnitOfEnergy
+from homeassistant.const import UnitOfEnergy, UnitOfPower
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util.unit_conversion import PowerConverter
 
 from .const import DOMAIN
 from .coordinator import BluPowCoordinator
-from .wire import ENERGY, Direction, device_identifier, unique_id
+from .wire import ENERGY, Direction, device_identifier, info_key, is_battery_power, unique_id
 
 DIGITS: Final = 3  # watt-hours: finer is below what the power's own error adds up to
 UPDATE: Final = timedelta(minutes=1)  # not with each power: a battery under load would fill the recorder
@@ -35,8 +36,9 @@ class BatteryEnergySensor(RestoreSensor):
     _attr_should_poll = False
 
     def __init__(self, coordinator: BluPowCoordinator, power: SensorInfo, direction: Direction) -> None:
-        """Add up what ``power`` tells, in W, positive while charging."""
+        """Add up what ``power`` tells, in whatever unit of power, positive while charging."""
         self._coordinator = coordinator
+        self._power = info_key(power)
         self._power_key = SensorState, power.device_id, power.key
         self._reach = coordinator.reach_of(power)
         self._sign = 1 if direction is Direction.CHARGED else -1
@@ -102,7 +104,14 @@ class BatteryEnergySensor(RestoreSensor):
         """Add up what the last power has brought, and go on with that of ``state``."""
         self._add_up()
         known = state is not None and self._reach.reached and not state.missing_state and isfinite(state.state)
-        self._power_w = state.state if known else None
+        self._power_w = self._in_watts(state.state) if known else None
+
+    def _in_watts(self, power: float) -> float | None:
+        """Return a power in W; None when the proxy lists it in no unit of power any more."""
+        info = self._coordinator.infos.get(self._power)  # may be another since this entity was made
+        if info is None or not is_battery_power(info):
+            return None
+        return PowerConverter.convert(power, info.unit_of_measurement, UnitOfPower.WATT)
 
     def _add_up(self) -> None:
         now_s = monotonic()

@@ -33,6 +33,7 @@ from aioesphomeapi import (
 )
 
 from homeassistant.const import EntityCategory, Platform
+from homeassistant.util.unit_conversion import PowerConverter
 
 from .const import BATTERY_POWER, LINK_ENTITIES
 
@@ -103,8 +104,12 @@ def tells_of_link(info: EntityInfo) -> bool:
 
 
 def is_battery_power(info: EntityInfo) -> TypeGuard[SensorInfo]:
-    """Whether an entity tells what a battery takes or gives."""
-    return isinstance(info, SensorInfo) and info.object_id == BATTERY_POWER
+    """Whether an entity tells what a battery takes or gives, in a unit of power."""
+    return (
+        isinstance(info, SensorInfo)
+        and info.object_id == BATTERY_POWER
+        and info.unit_of_measurement in PowerConverter.VALID_UNITS  # it is the user's
+    )
 
 
 def translation_key(object_id: str) -> tuple[str, dict[str, str]]:
