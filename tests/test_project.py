@@ -32,7 +32,7 @@ from blupow_proxy.native_api import (
 )
 from blupow_proxy.poller import Profile, Unit, UnitSpec
 from blupow_proxy.proxy_entities import ProxyEntities
-from blupow_proxy.renogy import Family, describe
+from blupow_proxy.renogy import Family, Kind, describe
 from blupow_proxy.server.listener import DEFAULT_PORT as SERVER_PORT
 from blupow_proxy.unit_entities import UnitEntities
 
@@ -209,6 +209,14 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
     readings = {description.name for family in Family for description in describe(family, every_key)}
     texts = (const["MODEL"], const["SERIAL_NUMBER"], const["HARDWARE_VERSION"], *const["SOFTWARE_VERSIONS"])
     assert {*texts, const["BATTERY_POWER"]} <= set(map(object_id_of, readings))
+    words = json.loads((COMPANION / "translations" / "en.json").read_text())["entity"]["sensor"]
+    free_texts = {
+        object_id_of(description.name)
+        for family in Family
+        for description in describe(family, every_key)
+        if description.kind is Kind.TEXT_SENSOR and "state" not in words[object_id_of(description.name)]
+    }
+    assert free_texts - const["HARMLESS_TEXTS"] == {"serial_number", "pack_serial_number", "unique_id"}
     client_info = (COMPANION / "connection.py").read_text()
     assert re.search(r'CLIENT_INFO: Final = f"([^(]+) \(', client_info)[1].casefold() == app.COMPANION
     manifest = json.loads((COMPANION / "manifest.json").read_text())

@@ -18,14 +18,18 @@ from aioesphomeapi import (
     EntityState,
     InvalidEncryptionKeyAPIError,
     RequiresEncryptionAPIError,
+    SelectInfo,
+    SelectState,
     SensorInfo,
     SensorState,
     SensorStateClass,
     SocketAPIError,
     SwitchInfo,
     SwitchState,
+    TextInfo,
     TextSensorInfo,
     TextSensorState,
+    TextState,
     UserService,
 )
 from aioesphomeapi.core import ConnectionNotEstablishedAPIError
@@ -152,8 +156,10 @@ def state_of(listed: EntityInfo, value: Any) -> EntityState:
     """Give an entity a value; None is a missing one."""
     kinds: dict[type[EntityInfo], type[EntityState]] = {
         BinarySensorInfo: BinarySensorState,
+        SelectInfo: SelectState,
         SensorInfo: SensorState,
         SwitchInfo: SwitchState,
+        TextInfo: TextState,
         TextSensorInfo: TextSensorState,
     }
     state: dict[str, Any] = {"missing_state": True} if value is None else {"state": value}

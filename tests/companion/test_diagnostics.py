@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from aioesphomeapi import Event, TextSensorInfo, UpdateInfo, UpdateState
+from aioesphomeapi import Event, SelectInfo, SensorInfo, SensorState, TextInfo, TextSensorInfo, UpdateInfo, UpdateState
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
@@ -15,7 +15,7 @@ from custom_components.blupow.system_health import _async_info, async_register
 from custom_components.blupow.wire import value
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
-from proxies import BATTERY, HOST, KEY, MAC, ROVER, FakeProxy, info
+from proxies import BATTERY, HOST, KEY, MAC, ROVER, FakeProxy, info, key_of
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,44 @@ async def test_diagnostics(
         "pack-0815",
     ):
         assert secret.lower() not in text
+
+
+async def test_a_text_is_told_of_which_is_known_that_it_identifies_nothing(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    entry: MockConfigEntry,
+    proxy: FakeProxy,
+) -> None:
+    """Whatever the user has named it: only the names of what may be told are known."""
+    proxy.infos[:] = [listed for listed in proxy.infos if listed.object_id != "serial_number"]
+    proxy.infos += [
+        info(TextSensorInfo, "Plate", ROVER),
+        info(SelectInfo, "Network", ROVER),
+        info(TextInfo, "Owner", ROVER),
+        info(TextSensorInfo, "Mode", ROVER),
+        info(TextSensorInfo, "Controller faults", ROVER),
+        info(SensorInfo, "Model", ROVER),
+    ]
+    proxy.values |= {
+        (ROVER, "plate"): "15010421",
+        (ROVER, "network"): "Home of Ada",
+        (ROVER, "owner"): "Ada",
+        (ROVER, "mode"): "Current limiting",
+        (ROVER, "controller_faults"): "fan alarm",
+    }
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    proxy.push_state(SensorState(key=key_of("model"), device_id=ROVER, state=13.0))
+    proxy.push("link_status", "15010421 does not answer", ROVER)
+    found: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    states = found["states"]["Rover"]
+    redacted = {name for name, state in states.items() if state == "**REDACTED**"}
+    assert redacted == {"text_sensor.plate", "select.network", "text.owner"}
+    assert states["text_sensor.link_status"] == "**REDACTED** does not answer"
+    assert states["text_sensor.model"] == "RNG-CTRL-RVR40"
+    assert states["text_sensor.mode"] == "Current limiting"
+    assert states["text_sensor.controller_faults"] == "fan alarm"
+    assert states["sensor.model"] == 13.0
 
 
 async def test_diagnostics_of_an_entry_without_a_listing(

@@ -61,3 +61,33 @@ MODEL: Final = "model"
 SERIAL_NUMBER: Final = "serial_number"
 SOFTWARE_VERSIONS: Final = ("firmware_version", "software_version")
 HARDWARE_VERSION: Final = "hardware_version"
+# Texts in which nothing stands that identifies or opens; a text that is not known by its name may be anything.
+HARMLESS_TEXTS: Final = frozenset(
+    {
+        ADAPTER_STATUS,
+        LINK_STATUS,
+        "last_reading",
+        MODEL,
+        HARDWARE_VERSION,
+        *SOFTWARE_VERSIONS,
+        "cell_errors",
+        "cell_temperature_alarm",
+        "cell_voltage_alarm",
+        "charge_discharge_status",
+        "company",
+        "controller_faults",
+        "device_date",
+        "device_time",
+        "fault_codes",
+        "faults",
+        "main_line_version",
+        "manufacture_version",
+        "manufacturer",
+        "more_faults",
+        "more_status",
+        "other_alarms",
+        "protocol_version",
+        "special_power_control",
+        "status",
+    }
+)

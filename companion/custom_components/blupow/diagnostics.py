@@ -1,19 +1,21 @@
 """What users attach to a report: all that helps, and nothing that identifies or opens."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 import re
 from typing import Any, Final
 
-from aioesphomeapi import TextSensorInfo
+from aioesphomeapi import EntityInfo, TextSensorInfo
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_HOST
 from homeassistant.core import HomeAssistant
+from homeassistant.util import slugify
 
-from .const import CONF_NOISE_PSK, SERIAL_NUMBER
+from .const import CONF_NOISE_PSK, HARMLESS_TEXTS
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
-from .wire import STATE_OF
+from .wire import KIND_NAMES, STATE_OF
 
 REDACT: Final = {CONF_HOST, CONF_NOISE_PSK, "mac_address", "bluetooth_mac_address", "unique_id", "serial_number"}
 _ADDRESS: Final = (  # of Bluetooth and Ethernet, of IPv4, of IPv6
@@ -21,6 +23,7 @@ _ADDRESS: Final = (  # of Bluetooth and Ethernet, of IPv4, of IPv6
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|\b(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}\b|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*"
 )
+_SERIAL: Final = re.compile(r"(?=.*\d).{4}")  # shorter, or without a digit, it would be found in what is none
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowConfigEntry) -> dict[str, Any]:
@@ -50,26 +53,37 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowC
     return {key: _scrubbed(value, secret) for key, value in async_redact_data(diagnostics, REDACT).items()}
 
 
-def _secrets(coordinator: BluPowCoordinator) -> set[str]:
-    """Return what no text may tell: where the proxy is, its key, and the units' serial numbers."""
-    data = coordinator.entry.data
-    serials = [
-        coordinator.value_of(key.device_id, TextSensorInfo, key.object_id)
-        for key in coordinator.infos
-        if key.object_id.endswith(SERIAL_NUMBER)  # a pack has one beside its battery's
-    ]
-    return {secret for secret in (data[CONF_HOST], data[CONF_NOISE_PSK], *serials) if secret}
+def _secrets(coordinator: BluPowCoordinator) -> Iterator[str]:
+    """Yield what no text may tell: where the proxy is, its key, and what may be the serial number of a unit."""
+    yield from filter(None, (coordinator.entry.data[CONF_HOST], coordinator.entry.data[CONF_NOISE_PSK]))
+    for info in coordinator.infos.values():
+        text = _value(coordinator, info)
+        if isinstance(text, str) and not _is_harmless(coordinator, info, text) and _SERIAL.search(text):
+            yield text
 
 
 def _states(coordinator: BluPowCoordinator) -> dict[str, dict[str, Any]]:
-    """Return each entity's value by unit and object id: a number's or text's None is one that is missing."""
+    """Return each entity's value by unit, kind and object id: a number's or text's None is one that is missing."""
     states: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for info in coordinator.infos.values():
         if type(info) in STATE_OF:
             unit = coordinator.unit_name(info.device_id) or coordinator.title
-            value = coordinator.value_of(info.device_id, type(info), info.object_id)
-            states[unit][info.object_id] = value
+            value = _value(coordinator, info)
+            if isinstance(value, str) and not _is_harmless(coordinator, info, value):
+                value = REDACTED
+            states[unit][f"{KIND_NAMES[type(info)]}.{info.object_id}"] = value
     return dict(states)
+
+
+def _value(coordinator: BluPowCoordinator, info: EntityInfo) -> Any:
+    return coordinator.value_of(info.device_id, type(info), info.object_id) if type(info) in STATE_OF else None
+
+
+def _is_harmless(coordinator: BluPowCoordinator, info: EntityInfo, text: str) -> bool:
+    """Whether a text is one that any device may have: what names it is the user's choice, so the unknown is not."""
+    if isinstance(info, TextSensorInfo) and info.object_id in HARMLESS_TEXTS:
+        return True
+    return any(slugify(text) in states for states in coordinator.vocabulary.states.values())
 
 
 def _scrubbed(value: Any, secret: re.Pattern[str]) -> Any:
