@@ -16,6 +16,7 @@ import pytest
 
 import blupow_proxy
 from blupow_config import ApiConfig
+from blupow_config.schema.entity_relations import KEPT_NAMES, LINK_NAMES, LOAD_NAME, OWN_NAMES
 from blupow_proxy import app
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH
 from blupow_proxy.ble.failures import HELD_OR_GONE
@@ -209,6 +210,8 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
     readings = {description.name for family in Family for description in describe(family, every_key)}
     texts = (const["MODEL"], const["SERIAL_NUMBER"], const["HARDWARE_VERSION"], *const["SOFTWARE_VERSIONS"])
     assert {*texts, const["BATTERY_POWER"]} <= set(map(object_id_of, readings))
+    assert set(KEPT_NAMES) <= readings
+    assert sorted(map(object_id_of, KEPT_NAMES)) == sorted([*texts, const["BATTERY_POWER"]])
     words = json.loads((COMPANION / "translations" / "en.json").read_text())["entity"]["sensor"]
     free_texts = {
         object_id_of(description.name)
@@ -224,6 +227,15 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
     assert manifest["version"] == blupow_proxy.__version__
     actions = companion_constants("services")
     assert (actions["CAPTURE_FRAMES"], actions["REFRESH"]) == (CAPTURE_FRAMES.name, REFRESH.name)
+
+
+def test_the_configuration_knows_the_names_that_the_proxy_gives() -> None:
+    node = Node(NodeInfo(name="a", friendly_name="A", mac="", model="", manufacturer="", esphome_version=""))
+    ProxyEntities(node)
+    spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09", load_switch=True)
+    UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER, model="RNG-CTRL-RVR40")))
+    assert {entity.name for entity in node.entities if entity.device_id} == {*LINK_NAMES, LOAD_NAME}
+    assert {entity.name for entity in node.entities if not entity.device_id} == set(OWN_NAMES)
 
 
 def test_the_project_speaks_of_itself_alone() -> None:

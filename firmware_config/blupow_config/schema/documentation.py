@@ -9,6 +9,7 @@ from probatio.markers import Undefined
 from blupow_proxy.renogy import Family, register_map
 
 from .entities import READING, SENSOR_READING
+from .entity_relations import KEPT_NAMES
 from .field import Block, Field, List, Platforms
 from .readings import of_family
 from .root import ROOT
@@ -39,7 +40,10 @@ a real step of that size stays unseen until the value has come back or gone miss
 _READINGS: Final = """# Readings
 
 What the devices of each family can show, by the keys that `entities:` and `platform: renogy` know. A device shows those
-that it answers; those in *italics* are disabled in Home Assistant until someone wants them."""
+that it answers; those in *italics* are disabled in Home Assistant until someone wants them.
+
+The companion looks for some by their names, which they keep:
+{kept}. In Home Assistant they may be called anything."""
 
 
 def components_page(url: str) -> str:
@@ -58,7 +62,7 @@ def components_page(url: str) -> str:
 
 def readings_page() -> str:
     """Return the page about readings, in Markdown."""
-    parts = [_READINGS]
+    parts = [_READINGS.format(kept=", ".join(KEPT_NAMES))]
     for family in Family:
         rows = [
             f"| {_italic(f'`{one.key}`', one.disabled)} | {one.kind} | {one.name} | {one.unit.replace('|', '/')} |"

@@ -13,12 +13,32 @@ from .entities import FORMULA, OWN_PLATFORMS
 from .field import did_you_mean, read_or_none
 from .readings import Family, Kind, all_keys, families_with, of_family
 
-LINK_NAMES: Final = {  # what the proxy itself says of each unit
-    Kind.SENSOR: ("Signal strength", "Link quality", "Failed requests"),
-    Kind.BINARY_SENSOR: ("Link",),
-    Kind.TEXT_SENSOR: ("Link status", "Last reading"),
-}
-OWN_NAMES: Final = ("Uptime", "Sessions")  # sensors that the proxy has by itself; one of `sensor:` takes Uptime's place
+LINK_NAMES: Final = (  # what the proxy itself says of each unit
+    "Failed requests",
+    "Last reading",
+    "Link",
+    "Link quality",
+    "Link status",
+    "Release link",
+    "Signal strength",
+)
+LOAD_NAME: Final = "Load"  # the switch of a unit with `load_switch: true`
+OWN_NAMES: Final = (  # what the proxy has by itself; one of `sensor:` takes Uptime's place
+    "Bluetooth adapter",
+    "Bluetooth adapter status",
+    "Clock",
+    "Restart",
+    "Sessions",
+    "Uptime",
+)
+KEPT_NAMES: Final = (  # by which the companion knows what a unit is, and what its battery takes and gives
+    "Battery power",
+    "Firmware version",
+    "Hardware version",
+    "Model",
+    "Serial number",
+    "Software version",
+)
 
 
 def unit_id(unit: Mapping[str, Any]) -> str | None:
@@ -41,6 +61,7 @@ def entity_mistakes(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
     yield from _readings_of_others(content, units)
     yield from _taken_ids(content, units)
     yield from _unknown_ids(content)
+    yield from _renamed_kept(content, units)
     yield from _taken_names(content, units)
     clocks = content.get("time")
     if isinstance(clocks, list) and len(clocks) > 1:
@@ -196,43 +217,74 @@ def _unknown_ids(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
             yield (*path, "lambda"), "asks for itself"
 
 
+def _renamed_kept(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
+    """Other names for what the companion knows by its own."""
+    for kind in Kind:
+        for path, block in _blocks(content, kind):
+            unit = _unit_of(block, units) or {}
+            for key, entity in _described(block, kind):
+                wished = read_or_none(fields.label, entity.get("name"))
+                if wished is None or read_or_none(fields.boolean, entity.get("internal")):
+                    continue
+                names = {of_family(family)[key].name for family in _families(unit) if key in of_family(family)}
+                for name in sorted(names.intersection(KEPT_NAMES)):
+                    if _object_id(wished) != _object_id(name):
+                        why = "the companion knows it by that name, rename it in Home Assistant"
+                        yield (*path, key, "name"), f"has to stay {name!r}: {why}"
+
+
+def _described(block: Mapping[str, Any], kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the readings that an entry of platform renogy describes."""
+    if block.get("platform") == "renogy":
+        yield from ((key, block[key]) for key in block if key in all_keys(kind) and isinstance(block[key], dict))
+
+
+def _families(unit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the families that a unit may be of."""
+    given = read_or_none(fields.family, unit.get("family", "auto"))
+    return tuple(Family) if given in (None, "auto") else (given,)
+
+
 def _taken_names(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> Iterator[tuple[Path_, str]]:
     """Names that Home Assistant can't tell from another's of the same device."""
     yield from _twice(_own_entities(content))
     for unit in units.values():
-        given = read_or_none(fields.family, unit.get("family", "auto"))
-        for kind in Kind:
-            described = {
-                key: ((*path, key, "name"), block[key])
-                for path, block in _blocks(content, kind)
-                if _platform(block) == "renogy" and _unit_of(block, units) is unit
-                for key in all_keys(kind)
-                if isinstance(block.get(key), dict)
-            }
-            families = tuple(Family) if given in (None, "auto") else (given,)
-            found = {mistake for family in families for mistake in _twice(_shown_names(unit, kind, family, described))}
-            yield from sorted(found)
+        described = {
+            (kind, key): ((*path, key, "name"), entity)
+            for kind in Kind
+            for path, block in _blocks(content, kind)
+            if _unit_of(block, units) is unit
+            for key, entity in _described(block, kind)
+        }
+        found = {mistake for family in _families(unit) for mistake in _twice(_shown_names(unit, family, described))}
+        yield from sorted(found)
 
 
 def _shown_names(
-    unit: Mapping[str, Any], kind: Kind, family: str, described: Mapping[str, tuple[Path_, dict[str, Any]]]
+    unit: Mapping[str, Any], family: str, described: Mapping[tuple[Kind, str], tuple[Path_, dict[str, Any]]]
 ) -> list[tuple[Path_ | None, Any]]:
     """Return the names in use in a unit that is of ``family``, and where those that were given stand.
 
-    A name that a reading has by itself stays its own, whatever it is called instead.
+    A name that a reading has by itself stays its own, whatever it is called instead. The kinds share their names:
+    numbers and texts are one kind to Home Assistant, and who reads two equal names can't tell them apart either.
     """
-    own: list[tuple[Path_ | None, Any]] = [(None, name) for name in LINK_NAMES[kind]]
-    given: list[tuple[Path_ | None, Any]] = []
+    own: list[tuple[Path_ | None, Any]] = [(None, name) for name in LINK_NAMES]
+    if read_or_none(fields.boolean, unit.get("load_switch")):
+        own.append((None, LOAD_NAME))
     shown = unit.get("entities")
-    for key, reading in of_family(family).items():
-        if reading.kind is not kind or (isinstance(shown, list) and key not in shown):
-            continue
-        path, entity = described.get(key, (None, {}))
+    readings = {
+        (reading.kind, key): reading.name
+        for key, reading in of_family(family).items()
+        if not isinstance(shown, list) or key in shown
+    }
+    given: list[tuple[Path_ | None, Any]] = []
+    named: dict[tuple[Kind, str], str] = {}
+    for reading, (path, entity) in described.items():
         name = read_or_none(fields.label, entity.get("name"))
-        if name is None or _object_id(name) != _object_id(reading.name):
-            own.append((None, reading.name))
-        if name is not None:
+        if name is not None and reading in readings and readings[reading] not in KEPT_NAMES:
             given.append((path, name))
+            named[reading] = _object_id(name)
+    own.extend((None, name) for reading, name in readings.items() if named.get(reading) != _object_id(name))
     return own + given
 
 
