@@ -1,17 +1,19 @@
 """What changes when the proxy lists something else."""
 
 from dataclasses import replace
+import logging
 from typing import Any
 from unittest.mock import patch
 
-from aioesphomeapi import NumberInfo, SubDeviceInfo
+from aioesphomeapi import EntityInfo, NumberInfo, SensorInfo, SubDeviceInfo
 from aioesphomeapi.model import LightInfo
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.blupow.wire import device_identifier
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
-from proxies import BATTERY, ROVER, FakeProxy, info, link_infos, measurement, shown, try_again
+from proxies import BATTERY, MAC, ROVER, FakeProxy, info, link_infos, measurement, shown, try_again
 
 SHUNT = 0x1003
 
@@ -22,6 +24,19 @@ def names(hass: HomeAssistant, entry: MockConfigEntry) -> set[str | None]:
 
 def registered(hass: HomeAssistant, entry: MockConfigEntry) -> set[str]:
     return {entity.unique_id for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)}
+
+
+def described(hass: HomeAssistant, entry: MockConfigEntry, device_id: int) -> tuple[str | None, str | None]:
+    """Return the model and the serial number of a unit, as the device registry has them."""
+    identifier = "blupow", device_identifier(MAC, device_id)
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    return next((device.model, device.serial_number) for device in devices if identifier in device.identifiers)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was warned of, but that Home Assistant does not know the integration."""
+    found = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    return [record.getMessage() for record in found if record.name != "homeassistant.loader"]
 
 
 async def list_again(hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy) -> None:
@@ -81,6 +96,50 @@ async def test_a_unit_that_the_proxy_has_yet_to_find_out_keeps_what_it_had(
     proxy.infos = [listed for listed in proxy.infos if listed.device_id != ROVER] + link_infos(ROVER)
     await list_again(hass, loaded, proxy)
     assert registered(hass, loaded) == before
+
+
+def known_by_name(listed: EntityInfo) -> bool:
+    return listed.object_id in ("model", "serial_number", "battery_power")
+
+
+async def test_what_is_hidden_from_the_start_is_but_missing(
+    hass: HomeAssistant, entry: MockConfigEntry, proxy: FakeProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither who a unit is nor the energy of its battery, and no trouble."""
+    proxy.infos = [listed for listed in proxy.infos if not known_by_name(listed)]
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert names(hass, entry) == {"Solar shed", "Rover", "Battery"}
+    assert shown(hass, "sensor", "cell_voltage_1", BATTERY) == "3.3"
+    assert not [name for name in registered(hass, entry) if "energy-" in name]
+    assert not warnings(caplog)
+
+
+async def test_what_is_hidden_later_is_forgotten(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    proxy: FakeProxy,
+    reloads: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert described(hass, loaded, ROVER) == ("RNG-CTRL-RVR40", "15010421")
+    proxy.infos = [listed for listed in proxy.infos if not known_by_name(listed)]
+    await list_again(hass, loaded, proxy)
+    assert described(hass, loaded, ROVER) == (None, None)
+    assert described(hass, loaded, 0) == ("Raspberry Pi 4 Model B", None)
+    assert not [name for name in registered(hass, loaded) if "energy-" in name]
+    assert not warnings(caplog)
+
+
+async def test_a_unit_of_which_all_is_hidden_has_its_link_alone(
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    """That a unit answers tells that it is found: what is not listed then is not yet to come."""
+    proxy.infos = [listed for listed in proxy.infos if listed.device_id != BATTERY]
+    proxy.infos += [*link_infos(BATTERY), info(SensorInfo, "Failed requests", BATTERY)]
+    await list_again(hass, loaded, proxy)
+    kept = {name for name in registered(hass, loaded) if f"-{BATTERY:08x}-" in name}
+    assert len(kept) == len(link_infos(BATTERY)) + 1
 
 
 async def test_an_entity_that_is_another_now_reloads_the_entry_once(

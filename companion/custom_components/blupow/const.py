@@ -39,6 +39,7 @@ MANUFACTURER: Final = "Renogy"  # of the units; the proxy says its own
 # Object ids on the wire.
 LINK: Final = "link"
 LINK_STATUS: Final = "link_status"
+FAILED_REQUESTS: Final = "failed_requests"
 RELEASE_LINK: Final = "release_link"
 LINK_ENTITIES: Final = frozenset(  # by kind: what says how a unit is reached, and holds while it is not
     {
@@ -47,7 +48,7 @@ LINK_ENTITIES: Final = frozenset(  # by kind: what says how a unit is reached, a
         ("sensor", "signal_strength"),
         ("sensor", "link_quality"),
         ("text_sensor", "last_reading"),
-        ("sensor", "failed_requests"),
+        ("sensor", FAILED_REQUESTS),
         ("switch", RELEASE_LINK),
     }
 )

@@ -33,6 +33,7 @@ from .const import (
     CONF_REPORT_AFTER,
     DEFAULT_REPORT_AFTER_MIN,
     DOMAIN,
+    FAILED_REQUESTS,
     LINK,
     LOGGER,
 )
@@ -256,7 +257,11 @@ class BluPowCoordinator:
 
     def _yet_to_find(self, info: DeviceInfo, listed: dict[InfoKey, EntityInfo]) -> Iterable[EntityInfo]:
         """Return what a proxy that lost its memory finds out anew of its units: it lists but their links until then."""
-        found = {entity.device_id for entity in listed.values() if not tells_of_link(entity)}
+        found = {
+            entity.device_id
+            for entity in listed.values()
+            if not tells_of_link(entity) or entity.object_id == FAILED_REQUESTS  # counted once it is found
+        }
         vague = {unit.device_id for unit in info.devices} - found
         return [entity for key, entity in self.infos.items() if key.device_id in vague and key not in listed]
 
@@ -280,6 +285,7 @@ class BluPowCoordinator:
         self.units = units
         self.issues.async_keep_units(self.units)
         self.registry_ids = devices.async_register(self.hass, self.entry.entry_id, self.mac, listing.device_info)
+        devices.async_forget(self.hass, self.registry_ids, self.infos.values())
         self._remove_stale()
         self._watch.async_watch(self.infos.values())
         new = [info for key, info in self.infos.items() if key not in before]

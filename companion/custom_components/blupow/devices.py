@@ -1,8 +1,9 @@
 """The proxy and its units in the device registry."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from aioesphomeapi import DeviceInfo
+from aioesphomeapi import DeviceInfo, EntityInfo, TextSensorInfo
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
@@ -57,6 +58,16 @@ def async_register(hass: HomeAssistant, entry_id: str, mac: str, info: DeviceInf
 def _area(info: DeviceInfo) -> str | None:
     """Return the area of the proxy, which that of its units is unless they say another."""
     return info.area.name or info.suggested_area or None
+
+
+@callback
+def async_forget(hass: HomeAssistant, registry_ids: dict[int, str], infos: Iterable[EntityInfo]) -> None:
+    """Take from the registry what units said of themselves and do not tell any more: it may have been hidden."""
+    told = {(info.device_id, FIELDS.get(info.object_id)) for info in infos if isinstance(info, TextSensorInfo)}
+    for device_id, registry_id in registry_ids.items():
+        fields: dict[str, Any] = {field: None for field in FIELDS.values() if (device_id, field) not in told}
+        if device_id:  # what the proxy is stands in no entity
+            dr.async_get(hass).async_update_device(registry_id, **fields)
 
 
 @callback
