@@ -108,6 +108,15 @@ async def test_a_power_counts_in_another_unit_from_the_moment_it_is_listed_so(
     assert not [name for name in hass.states.async_entity_ids("sensor") if "charged" in name]
 
 
+async def test_a_power_that_is_listed_no_more_counts_no_more(
+    hass: HomeAssistant, pass_seconds: Callable[[float], None], loaded: MockConfigEntry, proxy: FakeProxy
+) -> None:
+    loaded.runtime_data.infos.clear()  # before its entities are gone
+    proxy.push("battery_power", 360.0, BATTERY)
+    pass_seconds(1000)
+    assert await energy(hass) == ("0.0", "0.0")
+
+
 @pytest.mark.parametrize("unit", ["", "%", "hp", "A", "watts"])
 async def test_what_is_no_power_makes_no_energy(
     hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, unit: str
