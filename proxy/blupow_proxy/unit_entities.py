@@ -171,6 +171,9 @@ class UnitEntities:
     def _add(self) -> None:
         profile = self._unit.profile
         self._family = None if profile is None else profile.family
+        self.load = None
+        if self._unit.load_switchable:
+            self.load = SwitchEntity(name="Load", device_id=self._device.device_id, device_class="outlet")
         self._readings = {}
         self.named.clear()
         if profile is not None:
@@ -185,9 +188,6 @@ class UnitEntities:
             self._last_reading,
             self.release,
         )
-        self.load = None
-        if self._unit.load_switchable:
-            self.load = SwitchEntity(name="Load", device_id=self._device.device_id, device_class="outlet")
         for entity in self._all():
             self._node.add(entity)
 
@@ -198,18 +198,19 @@ class UnitEntities:
         """
         keys = profile.keys if self._shown is None else profile.keys & frozenset(self._shown)
         plain = {each.key: _entity(each, self._device.device_id) for each in describe(profile.family, keys)}
-        own = (self._link, self._status, self._rssi, self._quality, self._last_reading, self._failed)
-        taken = {_identity(entity) for entity in (*own, *plain.values())}
+        own = (self._link, self._status, self._rssi, self._quality, self._last_reading, self._failed, self.release)
+        load = () if self.load is None else (self.load,)
+        taken = {entity.key for entity in (*own, *load, *plain.values())}
         readings = {}
         for key, entity in plain.items():
             wish = self._wishes.get(key, _NO_WISH)
             shown = entity_as_wished(entity, wish)
-            if _identity(shown) != _identity(entity) and _identity(shown) in taken:
+            if shown.key != entity.key and shown.key in taken:
                 _LOGGER.warning(
                     "%s: another entity is called %s, so %s is not", self._device.name, wish.name, entity.name
                 )
                 shown = entity_as_wished(entity, replace(wish, name=None))
-            taken.add(_identity(shown))
+            taken.add(shown.key)
             readings[key] = _Reading(shown, wish, Filters(wish.filters))
         return readings
 
@@ -218,11 +219,6 @@ class UnitEntities:
         if self.load is not None:
             yield self.load
         yield from self._own
-
-
-def _identity(entity: Entity) -> tuple[type[Entity], int]:
-    """Return what clients tell the entities of one device apart by."""
-    return type(entity), entity.key
 
 
 def entity_as_wished[Shown: Entity](entity: Shown, wish: EntityConfig) -> Shown:
