@@ -45,7 +45,13 @@ struct Rig {
     this->pipe.gattc_event_handler(event, 1, &param);
   }
 
+  void opens() {
+    this->pipe.node_state = State::CONNECTED;
+    this->happens(ESP_GATTC_OPEN_EVT);
+  }
+
   void connects() {
+    this->opens();
     this->happens(ESP_GATTC_SEARCH_CMPL_EVT);
     this->happens(ESP_GATTC_REG_FOR_NOTIFY_EVT, NOTIFY);
   }
@@ -53,9 +59,11 @@ struct Rig {
 
 static void wakes_what_has_to_be_woken() {
   Rig rig(true);
+  CHECK(!rig.pipe.has_link());
+  rig.opens();
   rig.happens(ESP_GATTC_SEARCH_CMPL_EVT);
   CHECK(asked.subscriptions == std::vector<uint16_t>{NOTIFY});
-  CHECK(asked.reads.empty() && rig.pipe.node_state == State::IDLE);
+  CHECK(asked.reads.empty() && rig.pipe.has_link() && rig.pipe.node_state == State::CONNECTED);
   rig.happens(ESP_GATTC_REG_FOR_NOTIFY_EVT, NOTIFY);
   CHECK(asked.reads == std::vector<uint16_t>{WAKE});
   CHECK(!rig.pipe.is_connected());
@@ -82,6 +90,19 @@ static void is_not_up_after_a_connection_that_ended_while_it_woke() {
   rig.happens(ESP_GATTC_DISCONNECT_EVT);
   rig.pipe.fire();
   CHECK(!rig.pipe.is_connected());
+}
+
+/// ESPHome gives up waiting for the end of a connection after 10 s, without an event.
+static void is_not_up_after_a_connection_whose_end_went_unsaid() {
+  Rig rig(false);
+  rig.connects();
+  for (auto state : {State::DISCONNECTING, State::IDLE}) {
+    rig.pipe.node_state = state;
+    CHECK(!rig.pipe.is_connected() && !rig.pipe.has_link());
+  }
+  rig.opens();
+  rig.pipe.node_state = State::ESTABLISHED;
+  CHECK(rig.pipe.has_link() && !rig.pipe.is_connected());
 }
 
 static void passes_on_what_comes_and_nothing_of_before() {
@@ -127,6 +148,7 @@ int main() {
   wakes_what_has_to_be_woken();
   is_up_at_once_where_nothing_sleeps();
   is_not_up_after_a_connection_that_ended_while_it_woke();
+  is_not_up_after_a_connection_whose_end_went_unsaid();
   passes_on_what_comes_and_nothing_of_before();
   writes_as_the_device_wants_it();
   says_what_is_no_renogy_device();

@@ -16,6 +16,7 @@ DEPENDENCIES = ["uart"]
 MULTI_CONF = True
 
 CONF_RENOGY_ID = "renogy_id"
+CONF_HAS_LINK = "has_link"
 CONF_LINK = "link"
 CONF_ROW = "row"
 CONF_ITEM = "item"
@@ -92,6 +93,8 @@ CONFIG_SCHEMA = cv.All(
             ],
             cv.Required("blocks"): cv.All([_BLOCK], cv.Length(min=1)),
             cv.Required("registers"): cv.All([_REGISTER], cv.Length(min=1)),
+            # whether there is a link below the UART, which may hang before the UART is ready
+            cv.Optional(CONF_HAS_LINK): cv.returning_lambda,
             # nothing answers any more: make the link anew
             cv.Optional("on_lost"): automation.validate_automation({}),
         }
@@ -110,6 +113,8 @@ async def to_code(config: dict[str, Any]) -> None:
     # no PollingComponent: the interval is the map's
     await cg.register_component(var, {key: config[key] for key in config if key != CONF_UPDATE_INTERVAL})
     await uart.register_uart_device(var, config)
+    if CONF_HAS_LINK in config:
+        cg.add(var.set_has_link(await cg.process_lambda(config[CONF_HAS_LINK], [], return_type=cg.bool_)))
     await automation.build_callback_automations(
         var, config, (automation.CallbackAutomation("on_lost", "add_on_lost_callback"),)
     )

@@ -12,11 +12,14 @@ static const char *const TAG = "renogy";
 static constexpr Millis RELEASE = 1'800'000;  // the phone app has had its time; a forgotten release must not last
 static constexpr Millis REFRESH_EVERY = 60'000;  // one takes an inverter 4 s, in which live values are not read
 static constexpr Millis FIND = 20'000;  // a unit advertises at least once a second
+static constexpr Millis READY = 30'000;  // finding its services, subscribing and waking take seconds, if it does them
 static constexpr Millis FIRST_RETRY = 2000;
 static constexpr uint32_t MAX_DOUBLINGS = 5;  // a minute at most
 static const char *const ENDED = "the device ended the connection";
 static const char *const NOT_HEARD =
     "not heard: out of range, switched off, or held by another central such as the phone app";
+static const char *const NOT_READY =
+    "connected, but not ready: no Renogy device, or its Bluetooth module hangs; the link is made anew";
 #if defined(USE_TEXT_SENSOR) && defined(USE_TIME)
 static constexpr time_t LAST_READING_STEP_S = 60;  // every change is a row in Home Assistant's database
 #endif
@@ -107,21 +110,30 @@ void Renogy::keep_link_(Millis now) {
     return;
   }
   const bool is_up = this->parent_->is_connected();
-  if (is_up != this->is_up_) {
-    this->is_up_ = is_up;
-    this->connect_by_ = is_up ? NEVER : now + FIND;
-    if (!is_up)
+  const bool is_linked = !is_up && this->has_link_ != nullptr && this->has_link_();
+  if (is_up != this->is_up_ || is_linked != this->is_linked_) {
+    if (this->is_up_ && !is_up)
       this->session_.end(this->session_.failed() ? this->unit_.status() : ENDED);
+    this->is_up_ = is_up;
+    this->is_linked_ = is_linked;
+    this->connect_by_ = is_up ? NEVER : now + (is_linked ? READY : FIND);
   }
   if (now >= this->connect_by_) {
-    this->connect_by_ = NEVER;
-    this->session_.end(NOT_HEARD);
+    this->connect_by_ = now + FIND;
+    if (is_linked) {
+      this->session_.fail(NOT_READY);
+      this->was_failed_ = false;  // each time is one more
+    } else {
+      this->session_.end(NOT_HEARD);
+    }
   }
   const bool failed = this->session_.failed();
   if (failed && !this->was_failed_) {
     ESP_LOGW(TAG, "%s: %s", this->map_.family, this->unit_.status().c_str());
     const Millis pause = FIRST_RETRY << std::min<uint32_t>(this->session_.failures() - 1, MAX_DOUBLINGS);
     this->begin_from_ = now + pause;
+    if (is_linked)
+      this->connect_by_ = now + READY + pause;  // should it be that nothing ends the link
     this->on_lost_.call();
   }
   this->was_failed_ = failed;

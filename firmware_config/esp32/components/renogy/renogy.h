@@ -47,6 +47,8 @@ class Renogy : public Component, public uart::UARTDevice {
   void refresh();
   /// Set a register; what the switch then shows is what is read back.
   void write(uint16_t first, uint16_t value);
+  /// Say how to tell whether there is a link below the UART, which may be there without the UART getting ready.
+  void set_has_link(bool (*has_link)()) { this->has_link_ = has_link; }
   template<typename F> void add_on_lost_callback(F &&callback) { this->on_lost_.add(std::forward<F>(callback)); }
 
 #ifdef USE_SENSOR
@@ -85,7 +87,9 @@ class Renogy : public Component, public uart::UARTDevice {
   const Map &map_;
   Unit unit_;
   Session session_;
+  bool (*has_link_)(){nullptr};
   bool is_up_{false};
+  bool is_linked_{false};  // and no more than that
   bool was_failed_{false};
   Millis begin_from_{0};
   Millis released_until_{0};

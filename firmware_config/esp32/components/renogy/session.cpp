@@ -39,7 +39,7 @@ void Session::end(const std::string &status) {
   this->unit_.linked(status);
 }
 
-void Session::fail_(const std::string &status) {
+void Session::fail(const std::string &status) {
   this->end(status);
   this->phase_ = Phase::FAILED;
   this->failures_++;
@@ -199,7 +199,7 @@ void Session::probed_(const std::optional<Reply> &reply, Millis now) {
   if (++this->probe_ < this->probes_.size())
     return;
   this->strange_++;
-  this->fail_(this->any_answer_
+  this->fail(this->any_answer_
                   ? std::string("answers, but not as a ") + this->map_.family + ": is its family right?"
                   : "is connected but answers no request: check modbus_address, and the cable of a Bluetooth module");
 }
@@ -223,7 +223,7 @@ bool Session::identified_(const Reply &reply) {
       continue;
     if (std::string_view(kin.family) == this->map_.family)
       break;
-    this->fail_(model->text + " is a " + kin.family + ", but this firmware was made for a " + this->map_.family);
+    this->fail(model->text + " is a " + kin.family + ", but this firmware was made for a " + this->map_.family);
     return true;
   }
   this->unit_.identified(model->text);
@@ -293,7 +293,7 @@ void Session::answered_(const Reply &reply, Millis now) {
     return;
   const Value *model = find(readings, this->map_.model_row);
   if (model != nullptr && !model->text.empty() && !this->unit_.model().empty() && model->text != this->unit_.model()) {
-    this->fail_("another device answers: " + model->text + " instead of " + this->unit_.model());
+    this->fail("another device answers: " + model->text + " instead of " + this->unit_.model());
     return;
   }
   this->failures_ = 0;
@@ -307,7 +307,7 @@ void Session::silent_(Millis now) {
   }
   this->plan_.silent(*this->reading_, now);
   if (this->unheard_ > MAX_SILENCES || this->silences_ > MAX_GARBLED)
-    this->fail_("no valid reply to " + std::to_string(this->silences_) + " requests in a row");
+    this->fail("no valid reply to " + std::to_string(this->silences_) + " requests in a row");
 }
 
 }  // namespace esphome::renogy

@@ -16,6 +16,8 @@ class Session {
   void begin(Millis now);
   /// The link is down; `status` says why.
   void end(const std::string &status);
+  /// The link is of no use; `status` says why.
+  void fail(const std::string &status);
   /// Return the request to send now, if it is time for one.
   std::optional<Request> step(Millis now);
   void receive(const uint8_t *data, size_t length, Millis now);
@@ -54,7 +56,6 @@ class Session {
   bool drained_(Millis now) const;
   Millis held_until_(const Request &request, Millis now);
   void done_(const std::optional<Reply> &reply, Millis now);
-  void fail_(const std::string &status);
 
   void plan_probes_();
   Request probe_request_() const;

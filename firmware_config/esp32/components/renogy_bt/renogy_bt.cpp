@@ -24,6 +24,7 @@ void RenogyBT::dump_config() { ESP_LOGCONFIG(TAG, "Renogy Bluetooth module: %s",
 void RenogyBT::gattc_event_handler(esp_gattc_cb_event_t event, esp_gatt_if_t gattc_if,
                                    esp_ble_gattc_cb_param_t *param) {
   switch (event) {
+    case ESP_GATTC_OPEN_EVT:  // the end of the one before may have gone unsaid
     case ESP_GATTC_DISCONNECT_EVT:
     case ESP_GATTC_CLOSE_EVT:
       this->go_down_();
@@ -49,6 +50,12 @@ void RenogyBT::gattc_event_handler(esp_gattc_cb_event_t event, esp_gatt_if_t gat
       break;
   }
 }
+
+bool RenogyBT::has_link() const {
+  return this->node_state == espbt::ClientState::CONNECTED || this->node_state == espbt::ClientState::ESTABLISHED;
+}
+
+bool RenogyBT::is_connected() { return this->is_up_ && this->node_state == espbt::ClientState::ESTABLISHED; }
 
 void RenogyBT::go_down_() {
   this->cancel_timeout(WAKE_TIMEOUT);

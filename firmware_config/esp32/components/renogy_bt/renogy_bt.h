@@ -22,7 +22,9 @@ class RenogyBT : public uart::UARTComponent, public Component, public ble_client
   bool read_array(uint8_t *data, size_t len) override;
   size_t available() override { return this->received_.size(); }
   uart::UARTFlushResult flush() override { return uart::UARTFlushResult::UART_FLUSH_RESULT_ASSUMED_SUCCESS; }
-  bool is_connected() override { return this->is_up_; }
+  bool is_connected() override;
+  /// Whether Bluetooth is connected, which it is before the pipe is ready, and also if that never happens.
+  bool has_link() const;
   void load_settings(bool dump_config) override {}
   using UARTComponent::load_settings;
 

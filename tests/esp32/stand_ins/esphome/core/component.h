@@ -1,5 +1,5 @@
 #pragma once
-// As much of ESPHome's Component as renogy_bt uses; time passes when the test says so.
+// As much of ESPHome's Component as ours use; time passes when the test says so.
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,12 +9,14 @@
 namespace esphome {
 
 namespace setup_priority {
+static constexpr float DATA = 600.0f;
 static constexpr float AFTER_BLUETOOTH = 300.0f;
 }
 
 class Component {
  public:
   virtual ~Component() = default;
+  virtual void setup() {}
   virtual void loop() {}
   virtual void dump_config() {}
   virtual float get_setup_priority() const { return 0.0f; }

@@ -51,7 +51,7 @@ inline esp_err_t esp_ble_gattc_write_char(esp_gatt_if_t, uint16_t, uint16_t, uin
 }
 
 namespace esphome::esp32_ble_tracker {
-enum class ClientState : uint8_t { IDLE, ESTABLISHED };
+enum class ClientState : uint8_t { DISCONNECTING, IDLE, CONNECTED, ESTABLISHED };
 }
 
 namespace esphome::ble_client {
