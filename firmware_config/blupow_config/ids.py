@@ -1,5 +1,7 @@
 """A unit's id, and the number by which clients know it."""
 
+import re
+import unicodedata
 from typing import Final
 
 _OFFSET: Final = 0x811C9DC5
@@ -14,8 +16,13 @@ def default_id(address: str, modbus_address: int | None) -> str:
 
 
 def area_id(area: str) -> str:
-    """Return the id of an area."""
-    return "_".join(area.lower().split())
+    """Return the id of an area, a word to ESPHome; where its name is none, a hash of it tells it from others."""
+    name = "_".join(unicodedata.normalize("NFC", area).lower().split())
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        return name
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.findall("[a-z0-9]+", letters)
+    return "_".join(("area", *words, f"{fnv1a(name):08x}"))
 
 
 def device_number(unit_id: str) -> int:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,31 @@ def test_each_unit_has_an_id_and_a_number_of_its_own(
     assert len(found) == len(expected), found
     for mistake, part in zip(found, expected, strict=True):
         assert part in mistake
+
+
+def test_ids_of_areas_are_words_and_differ() -> None:
+    """What was a word before keeps its id; all else is made one."""
+    assert (area_id("Back  yard"), area_id("_x1")) == ("back_yard", "_x1")
+    areas = (
+        "Küche",
+        "Kuche",
+        "Kü che",
+        "K-che",
+        "2nd floor",
+        "area 2nd floor",
+        "3",
+        "3/4",
+        "3-4",
+        "庭",
+        "家",
+        "Öl",
+        "öl",
+    )
+    ids = [area_id(area) for area in areas]
+    assert len(set(ids)) == len(areas) - 1
+    assert ids[-1] == ids[-2]
+    assert area_id("Ku\u0308che") == area_id("Küche")
+    assert all(re.fullmatch("[a-z_][a-z0-9_]*", each) for each in ids), ids
 
 
 def test_areas_that_clients_take_for_one(tmp_path: Path) -> None:
