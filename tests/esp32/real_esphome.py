@@ -81,5 +81,5 @@ def _main() -> str:
         for family in FAMILIES
     ]
     lines += ["packages:", "  node: !include packages/node.yaml"]
-    lines += [f"  {family}: !include packages/{family}.yaml" for family in FAMILIES]
+    lines += [f"  {family}: !include packages/unit_{number}.yaml" for number, family in enumerate(FAMILIES, 1)]
     return "\n".join(lines) + "\n"

@@ -28,6 +28,8 @@ from blupow_proxy.renogy import (
     shown_rows,
 )
 
+from .names import CLOCK
+
 CELLS: Final = 4  # of a 12 V battery
 _SYSTEM_VOLTAGE: Final = "system_voltage"
 _COPIED: Final = ("shift", "mask", "millivolts_from", "missing", "range")
@@ -37,7 +39,11 @@ type Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EspUnit:
-    """One unit to make firmware for; ``keys`` are the states to list, None is what its family is likely to have."""
+    """One unit to make firmware for; ``keys`` are the states it has, None is what its family is likely to have.
+
+    ``shown`` are those of them to list, None is all; ``wishes`` are an entity's options in place of its own, by key.
+    ``title`` is for messages, where its name may not be shown.
+    """
 
     id: str
     name: str
@@ -50,12 +56,27 @@ class EspUnit:
     load_switch: bool = False
     cells: int = CELLS
     keys: Collection[str] | None = None
+    shown: Collection[str] | None = None
+    wishes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hide: frozenset[str] = field(default_factory=frozenset)
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """How messages call it."""
+        return self.title or self.name
 
     def states(self) -> tuple[Description, ...]:
         """Return the states to list."""
-        keys = set(_likely_keys(self) if self.keys is None else self.keys)
-        return describe(self.family, ((keys | {PROBLEM_KEY}) - self.hide) & readable_keys(self.family))
+        if self.keys is not None:
+            keys = {*self.keys, PROBLEM_KEY}
+        elif self.shown is not None:
+            keys = set(self.shown)
+        else:
+            keys = {*_likely_keys(self), PROBLEM_KEY}
+        if self.shown is not None:
+            keys &= set(self.shown)
+        return describe(self.family, (keys - self.hide) & readable_keys(self.family))
 
 
 def readable_keys(family: Family) -> frozenset[str]:
@@ -63,8 +84,12 @@ def readable_keys(family: Family) -> frozenset[str]:
     return frozenset(_sources(family, _rows(family)))
 
 
-def register_package(unit: EspUnit) -> str:
-    """Return the package: what to read, how to decode it, and its entities."""
+def register_package(unit: EspUnit, stem: str = "") -> str:
+    """Return the package: what to read, how to decode it, and its entities.
+
+    The ids of its parts begin with ``stem``, which is the unit's own id unless given.
+    """
+    stem = stem or unit.id
     blocks = list(_blocks(unit.family))
     rows = _rows(unit.family)
     table = register_map(unit.family)
@@ -76,8 +101,8 @@ def register_package(unit: EspUnit) -> str:
         "  devices:",
         f"    - {flow(device)}",
         "renogy:",
-        f"  - id: {unit.id}_unit",
-        f"    uart_id: {unit.id}_uart",
+        f"  - id: {stem}_unit",
+        f"    uart_id: {stem}_uart",
         f"    family: {unit.family}",
         f"    addresses: {flow(list(addresses))}",
         f"    update_interval: {unit.update_interval_s:g}s",
@@ -92,10 +117,14 @@ def register_package(unit: EspUnit) -> str:
     ]
     sources = _sources(unit.family, rows)
     for kind in Kind:
-        entries = [_entity(state, sources[state.key]) for state in unit.states() if state.kind is kind]
-        lines += [f"{kind}:", *_entities(unit, [*entries, *_LINK_ENTITIES[kind]])]
+        entries = [
+            _entity(state, sources[state.key]) | dict(unit.wishes.get(state.key, {}))
+            for state in unit.states()
+            if state.kind is kind
+        ]
+        lines += [f"{kind}:", *_entities(unit, stem, [*entries, *_LINK_ENTITIES[kind]])]
     if unit.load_switch and unit.family is Family.CONTROLLER:
-        lines += ["switch:", *_entities(unit, [_LOAD_SWITCH])]
+        lines += ["switch:", *_entities(unit, stem, [_LOAD_SWITCH])]
     return "\n".join(lines) + "\n"
 
 
@@ -229,9 +258,9 @@ def _entity(state: Description, source: Entry) -> Entry:
     return entry
 
 
-def _entities(unit: EspUnit, entries: list[Entry]) -> Iterator[str]:
+def _entities(unit: EspUnit, stem: str, entries: list[Entry]) -> Iterator[str]:
     for entry in entries:
-        yield f"  - {flow({'platform': 'renogy', 'renogy_id': f'{unit.id}_unit', 'device_id': unit.id} | entry)}"
+        yield f"  - {flow({'platform': 'renogy', 'renogy_id': f'{stem}_unit', 'device_id': unit.id} | entry)}"
 
 
 _LOAD_SWITCH: Final[Entry] = {
@@ -274,7 +303,7 @@ _LINK_ENTITIES: Final[Mapping[Kind, list[Entry]]] = {
         {
             "link": "last_reading",
             "name": "Last reading",
-            "time_id": "blupow_clock",
+            "time_id": CLOCK,
             "device_class": "timestamp",
             "entity_category": "diagnostic",
         },

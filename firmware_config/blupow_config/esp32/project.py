@@ -1,28 +1,26 @@
-"""An ESPHome project for a board: what to write where, and writing it without losing anything."""
+"""An ESPHome project for a board: what is in which file."""
 
-import os
-import re
 import secrets
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Final
 
 from .boards import BOARDS
+from .marks import marked
+from .names import TAKEN, free_name, part_ids, stems
 from .package import EspUnit, flow, register_package
 
 SECRETS_FILE: Final = "secrets.yaml"
 OWN_FILE: Final = "own.yaml"
 _KEY_BYTES: Final = 32
 _COMPONENTS: Final = ("renogy", "renogy_bt")
-_OWN: Final = """\
-# Your own settings: kept when the project is written again. What stands here counts more than the rest.
-logger:
-  level: INFO
-"""
+KEY_NAME: Final = "api_encryption_key"
+_BOARD_FILE: Final = "board.yaml"
+_FILES: Final = (SECRETS_FILE, OWN_FILE, _BOARD_FILE)
+_PORT: Final = 6053
 _IGNORED: Final = f"/.esphome/\n/{SECRETS_FILE}\n__pycache__/\n"
 
 
@@ -32,7 +30,10 @@ class ProjectError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EspProject:
-    """An ESP32: without ``units`` it is a plain Bluetooth proxy; ``areas`` are names by id."""
+    """An ESP32: without ``units`` it is a plain Bluetooth proxy; ``areas`` are names by id.
+
+    ``is_name_secret``: no message shows ``name``.
+    """
 
     board: str
     name: str
@@ -42,11 +43,19 @@ class EspProject:
     units: Sequence[EspUnit] = ()
     key: bytes | None = None
     version: str = ""
+    port: int = _PORT
+    log_level: str = "INFO"
+    is_name_secret: bool = False
 
     @property
     def main_file(self) -> str:
         """The file to give to ``esphome``."""
-        return f"{self.name}.yaml"
+        return free_name(self.name, {name.removesuffix(".yaml") for name in _FILES}, "-board") + ".yaml"
+
+    @property
+    def shown_main_file(self) -> str:
+        """How messages call it."""
+        return "the main file" if self.is_name_secret else self.main_file
 
     @property
     def needs_network(self) -> bool:
@@ -55,35 +64,68 @@ class EspProject:
 
     def files(self) -> dict[str, str]:
         """Return the content of every file but the user's own, by its path."""
-        self._check()
         board = _static(f"boards/{self.board}.yaml")
-        content = {self.main_file: self._main(), ".gitignore": _IGNORED, "board.yaml": board}
+        content = {self.main_file: self._main(), ".gitignore": _IGNORED, _BOARD_FILE: board}
         for package in self._packages():
             content[f"packages/{package}.yaml"] = _static(f"packages/{package}.yaml")
-        for unit in self.units:
-            content[f"packages/{unit.id}.yaml"] = register_package(unit)
+        area_ids = self._area_ids()
+        stem_of = self._stems()
+        for number, unit in enumerate(self.units, 1):
+            placed = replace(unit, area_id=area_ids.get(unit.area_id, ""))
+            content[f"packages/unit_{number}.yaml"] = register_package(placed, stem_of[unit.id])
         if self.units:
             content |= {path: text for name in _COMPONENTS for path, text in _tree(f"components/{name}")}
-        return content
+        return {path: marked(path, text) for path, text in content.items()}
+
+    def own(self) -> str:
+        """Return what the user's own file begins with."""
+        return (
+            "# Your own settings: kept when the project is written again. What stands here counts more than the rest.\n"
+            f"logger:\n  level: {self.log_level}\n"
+        )
 
     def secrets(self) -> str:
         """Return the secrets, with a fresh key unless there is one already."""
         key = b64encode(self.key or secrets.token_bytes(_KEY_BYTES)).decode()
-        lines = ["# Known to you alone: neither show it nor publish it.", f'api_encryption_key: "{key}"']
+        lines = ["# Known to you alone: neither show it nor publish it.", f'{KEY_NAME}: "{key}"']
         if self.needs_network:
             lines += ['wifi_ssid: "your network"', 'wifi_password: "its password"']
         return "\n".join(lines) + "\n"
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """ProjectError when the board or ESPHome can't have it so."""
         board = BOARDS[self.board]
         if self.units and not board.owns_units:
-            raise ProjectError(f"{board.title} can't read units itself: choose an ESP32, or --plain")
+            raise ProjectError(f"{board.title} is a plain proxy and can't read units: choose an ESP32, or --plain")
         if len(self.units) > board.links:
             raise ProjectError(f"{board.title} holds {board.links} links at once, these are {len(self.units)} units")
         for attribute in ("id", "address"):
-            values = [getattr(unit, attribute) for unit in self.units]
-            if twice := next((value for value in values if values.count(value) > 1), None):
-                raise ProjectError(f"two units have the {attribute} {twice}: an ESP32 reads one unit over each link")
+            first: dict[str, EspUnit] = {}
+            for unit in self.units:
+                other = first.setdefault(getattr(unit, attribute), unit)
+                if other is not unit:
+                    both = f"{other.called} and {unit.called}"
+                    raise ProjectError(f"{both} have one {attribute}: an ESP32 reads one unit over each link")
+        for unit in self.units:
+            if unit.id in TAKEN:
+                raise ProjectError(f"{unit.called}: ESPHome keeps its id for itself: choose another, of two words")
+        names = [(unit.called, unit.name) for unit in self.units]
+        names += [("an area", area) for area in (self.area, *self.areas.values())]
+        for what, text in [*names, ("the friendly name", self.friendly_name)]:
+            if "/" in text:
+                raise ProjectError(f"{what}: ESPHome allows no / in names: write another sign")
+
+    def _stems(self) -> dict[str, str]:
+        return stems([unit.id for unit in self.units])
+
+    def _area_ids(self) -> dict[str, str]:
+        """Return the id that each area has here: its own, unless something else has that."""
+        taken = {*TAKEN, *(unit.id for unit in self.units)}.union(*map(part_ids, self._stems().values()))
+        found: dict[str, str] = {}
+        for area in self.areas:
+            others = {*taken, *found.values(), *(self.areas.keys() - {area})}
+            found[area] = free_name(area, others, "_area")
+        return found
 
     def _packages(self) -> Iterator[str]:
         board = BOARDS[self.board]
@@ -99,62 +141,36 @@ class EspProject:
     def _main(self) -> str:
         board = BOARDS[self.board]
         packages = [f"  {name}: !include packages/{name}.yaml" for name in self._packages() if name != "link"]
-        for unit in self.units:
-            include = flow({"file": "packages/link.yaml", "vars": {"unit": unit.id, "address": unit.address}})
-            packages += [f"  {unit.id}: !include packages/{unit.id}.yaml", f"  {unit.id}_link: !include {include}"]
+        stem_of = self._stems()
+        for number, unit in enumerate(self.units, 1):
+            link = {"unit": unit.id, "stem": stem_of[unit.id], "address": unit.address}
+            include = flow({"file": "packages/link.yaml", "vars": link})
+            packages += [
+                f"  unit_{number}: !include packages/unit_{number}.yaml",
+                f"  link_{number}: !include {include}",
+            ]
         esphome = {"name": self.name, "friendly_name": self.friendly_name} | ({"area": self.area} if self.area else {})
         lines = [
-            f"# {self.friendly_name}: {board.title}. Made by `blupow-proxy esp32 new`; your own goes into {OWN_FILE}.",
+            f"# {self.friendly_name}: {board.title}. Your own settings go into {OWN_FILE}.",
             "substitutions:",
             f"  project_version: {flow(self.version)}",
             f'  links: "{board.links}"',
             f'  free_links: "{board.links - len(self.units)}"',
+            f'  api_port: "{self.port}"',
             "esphome:",
             *(f"  {option}: {flow(value)}" for option, value in esphome.items()),
         ]
         if self.areas:
-            lines += ["  areas:", *(f"    - {flow({'id': key, 'name': name})}" for key, name in self.areas.items())]
+            area_ids = self._area_ids()
+            areas = [{"id": area_ids[key], "name": name} for key, name in self.areas.items()]
+            lines += ["  areas:", *(f"    - {flow(area)}" for area in areas)]
         if self.units:
             lines += ["external_components:", "  - source: components"]
         if self.units:
-            refresh = [f"        - renogy.refresh: {unit.id}_unit" for unit in self.units]
+            refresh = [f"        - renogy.refresh: {stem_of[unit.id]}_unit" for unit in self.units]
             lines += ["api:", "  actions:", "    - action: refresh", "      then:", *refresh, "        - api.respond:"]
-        packages = ["  board: !include board.yaml", *packages, f"  own: !include {OWN_FILE}"]
+        packages = [f"  board: !include {_BOARD_FILE}", *packages, f"  own: !include {OWN_FILE}"]
         return "\n".join([*lines, "packages:", *packages]) + "\n"
-
-
-def write_project(folder: Path, project: EspProject, *, overwrite: bool = False) -> None:
-    """Write the project but the user's own files that are there; ProjectError, and nothing is, when others differ."""
-    content = project.files()
-    differing = [path for path, text in content.items() if _differs(folder / path, text)]
-    if differing and not overwrite:
-        raise ProjectError(
-            f"{folder} has other contents in {', '.join(sorted(differing))}: choose another folder, or --overwrite"
-        )
-    kept = folder / SECRETS_FILE
-    wanted = project.secrets()
-    if kept.exists():
-        missing = set(_names(wanted)) - set(_names(kept.read_text("utf-8")))
-        if missing:
-            raise ProjectError(f"{kept} lacks {', '.join(sorted(missing))}: add it, or choose another folder")
-    for path, text in content.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8")
-    if not (folder / OWN_FILE).exists():
-        (folder / OWN_FILE).write_text(_OWN, "utf-8")
-    if not kept.exists():
-        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(wanted)
-
-
-def _differs(path: Path, text: str) -> bool:
-    return path.exists() and (not path.is_file() or path.read_bytes() != text.encode())
-
-
-def _names(content: str) -> list[str]:
-    return re.findall(r"^(\w+):", content, re.MULTILINE)
 
 
 def _static(path: str) -> str:

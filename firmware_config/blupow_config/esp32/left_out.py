@@ -1,0 +1,94 @@
+"""What of a Pi's configuration a board does without."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from blupow_config.model import ConfigPath, EntityConfig, ProxyConfig
+from blupow_config.schema.readings import Kind
+
+from .package import EspUnit, readable_keys
+from .project import OWN_FILE
+
+_WISHES: Final = (
+    "name",
+    "icon",
+    "disabled_by_default",
+    "entity_category",
+    "device_class",
+    "unit_of_measurement",
+    "state_class",
+    "accuracy_decimals",
+    "force_update",
+)
+_NOT_READ: Final = "a board does not read it"
+_NO_SUCH_OPTION: Final = "a board has nothing like it"
+_OWN: Final = f"write it into {OWN_FILE}, in ESPHome's words"
+_MISSING: Final = {
+    "filters": "a board shows each value as it was read",
+    "id": "on a board, nothing computes with it",
+}
+
+
+def wishes_for(config: ProxyConfig, unit_id: str) -> dict[str, dict[str, Any]]:
+    """Return what is wished of a unit's entities that a board can have, by the key of the reading."""
+    return {reading.key: _wish(reading.entity) for reading in config.readings if reading.unit_id == unit_id}
+
+
+def _wish(entity: EntityConfig) -> dict[str, Any]:
+    wish = {option: value for option in _WISHES if (value := getattr(entity, option)) is not None}
+    return wish | ({"internal": True} if entity.internal else {})
+
+
+def left_out(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
+    """Yield all that was written for the Pi and is not in the project: its path, and why.
+
+    No value is in it, it may be secret.
+    """
+    for section, content in config.given.items():
+        match section:
+            case "esphome":
+                pass
+            case "renogy":
+                yield from _readings_not_read(config, units)
+            case "sensor" | "binary_sensor" | "text_sensor":
+                yield from _wishes_not_met(Kind(section), content, units)
+            case "api" | "bluetooth_proxy" | "time":
+                yield from _decided_otherwise(section, config)
+            case _:
+                options = content if isinstance(content, dict) else {}
+                taken = {"level"} if section == "logger" else set()
+                yield from (((section, option), _NO_SUCH_OPTION) for option in options if option not in taken)
+
+
+def _decided_otherwise(section: str, config: ProxyConfig) -> Iterator[tuple[ConfigPath, str]]:
+    forwarding = config.bluetooth_proxy
+    if section == "api" and not config.api.encryption:
+        yield (section, "encryption"), "a board encrypts, with the key in its secrets.yaml"
+    elif section == "bluetooth_proxy" and forwarding is not None and not forwarding.active:
+        yield (section, "active"), "a board lends its free links"
+    elif section == "time" and config.time.platform != "homeassistant":
+        yield (section,), "a board's clock is Home Assistant's"
+
+
+def _readings_not_read(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
+    for number, unit in enumerate(config.renogy):
+        for place, key in enumerate(unit.entities or ()):
+            if key not in readable_keys(units[unit.id].family):
+                yield ("renogy", number, "entities", place), _NOT_READ
+
+
+def _wishes_not_met(kind: Kind, blocks: Any, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
+    for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
+        if block.get("platform") != "renogy":
+            yield (str(kind), number), _OWN
+            continue
+        unit = units[block["renogy_id"].strip()] if "renogy_id" in block else next(iter(units.values()))
+        for key, wish in block.items():
+            if key in ("platform", "renogy_id"):
+                continue
+            if key not in {state.key for state in unit.states()}:
+                yield (str(kind), number, key), _NOT_READ
+                continue
+            for option, why in _MISSING.items():
+                if isinstance(wish, dict) and option in wish:
+                    yield (str(kind), number, key, option), why
