@@ -1,6 +1,7 @@
 """Real ESPHome: checks a project's configuration, and builds one as a program of this machine."""
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -22,17 +23,33 @@ _PYTHON: Final = FOLDER / "venv" / "bin" / "python"
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``esphome`` in a folder; skips the test where there is none."""
+    return _python("-m", "esphome", "-q", *arguments, folder=folder)
+
+
+def _python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     if not _PYTHON.exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("ESPHome is not here; run tests/reference/build")
     path = f"{_PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [_PYTHON, "-m", "esphome", "-q", *arguments],
+        [_PYTHON, *arguments],
         cwd=folder,
         env={**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def taken_names(folder: Path, file: str) -> set[str]:
+    """Return what ESPHome refuses as an id in a project."""
+    script = (
+        "import json, sys; from pathlib import Path; from esphome import config; from esphome.core import CORE; "
+        "from esphome.config_validation import RESERVED_IDS; CORE.config_path = Path(sys.argv[1]); "
+        "assert config.read_config({}) is not None; print(json.dumps([*RESERVED_IDS, *CORE.loaded_integrations]))"
+    )
+    done = _python("-c", script, file, folder=folder)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-1000:]
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def build_parity() -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from driver import FAMILIES, VARIANTS
-from real_esphome import run
+from real_esphome import run, taken_names
 
 from blupow_config.esp32 import BOARDS
+from blupow_config.esp32.names import TAKEN
 from blupow_proxy.cli import main
 
 UNIT = ("--unit", "C4:D3:6A:00:00:01", "--id", "unit", "--name", "Unit", "--area", "Van shed")
@@ -43,6 +44,41 @@ def test_every_board_and_family(tmp_path: Path) -> None:
     assert len(outcomes) == len(BOARDS) + len(FAMILIES) * 7
 
 
+def test_names_that_esphome_keeps_for_itself(tmp_path: Path) -> None:
+    """It refuses no id that a project is made with: by radio, by cable, with a light that tells how it does."""
+    for board in ("esp32-c3", "gl-s10"):
+        file = make(tmp_path / board, board, *arguments(FAMILIES[0]))
+        assert not taken_names(file.parent, file.name) - TAKEN
+
+
+def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
+    """Ids that look like another's parts, areas that are no words, options that are taken away."""
+    units = [
+        {
+            "address": f"C4:D3:6A:00:00:0{number}",
+            "name": f'Unit "{number}"',
+            "id": unit_id,
+            "family": "dcc",
+            "area": area,
+        }
+        for number, (unit_id, area) in enumerate([("a", "Küche"), ("a_unit", "2nd floor"), ("secrets", "Wifi")])
+    ]
+    none = dict.fromkeys(("icon", "device_class", "state_class", "unit_of_measurement", "entity_category"), "")
+    wish = {"name": "Volts", "accuracy_decimals": 2, "force_update": True, "disabled_by_default": False}
+    readings = {"battery_voltage": none | wish, "output_power": {"internal": True}}
+    configuration = {
+        "esphome": {"name": "own", "area": "Küche"},
+        "api": {"port": 6055},
+        "logger": {"level": "debug"},
+        "renogy": units,
+        "sensor": [{"platform": "renogy", "renogy_id": "secrets"} | readings],
+    }
+    (tmp_path / "proxy.yaml").write_text(json.dumps(configuration))
+    assert main(["esp32", "new", str(tmp_path / "new"), "--board", "esp32-s3", "--from", f"{tmp_path}/proxy.yaml"]) == 0
+    done = run(tmp_path / "new", "config", "own-board.yaml")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_generates_code(tmp_path: Path) -> None:
     """All of ESPHome but the compiler: two units, three links, on a real ESP32."""
     file = tmp_path / "proxy.yaml"
@@ -56,5 +92,5 @@ def test_generates_code(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
     code = next((tmp_path / "made").glob(".esphome/build/*/src/main.cpp")).read_text()
     assert code.count("new(") > 100
-    for text in ("renogy_map_unit_controller_unit", "renogy_bt::RenogyBT()", "unit_dcc_unit"):
+    for text in ("renogy_map_unit_controller_unit", "renogy_bt::RenogyBT()", "unit_dcc_unit", "set_has_link("):
         assert text in code, text
