@@ -1,6 +1,7 @@
 """Every project that can be made is accepted by real ESPHome."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -77,6 +78,27 @@ def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
     assert main(["esp32", "new", str(tmp_path / "new"), "--board", "esp32-s3", "--from", f"{tmp_path}/proxy.yaml"]) == 0
     done = run(tmp_path / "new", "config", "own-board.yaml")
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_wires_as_documented(tmp_path: Path) -> None:
+    """The documentation's example on each board that its table of pins has."""
+    text = (Path(__file__).parents[2] / "firmware_config" / "docs" / "esp32.md").read_text()
+    (example,) = re.findall(r"^uart:\n(?:  .*\n)+", text, re.MULTILINE)
+    pins = re.findall(r"^\| `([a-z0-9-]+)` \| (GPIO\d+) \| (GPIO\d+) \|$", text, re.MULTILINE)
+    assert len(pins) == 6
+    assert "rx_pin: GPIO6\n    tx_pin: GPIO7" in example
+
+    def check(board: str, rx: str, tx: str) -> str:
+        file = make(tmp_path / board, board, *UNIT[:2], "--id", "rover", "--family", "controller")
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if not line.startswith("  link_1:")))
+        (file.parent / "own.yaml").write_text(example.replace("GPIO6", rx).replace("GPIO7", tx))
+        done = run(file.parent, "config", file.name)
+        return "" if done.returncode == 0 else done.stdout[-2000:] + done.stderr[-1000:]
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        outcomes = dict(zip(pins, pool.map(check, *zip(*pins, strict=True)), strict=True))
+    assert not {board: outcome for board, outcome in outcomes.items() if outcome}
 
 
 def test_generates_code(tmp_path: Path) -> None:
