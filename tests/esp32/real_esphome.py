@@ -21,9 +21,9 @@ CACHE: Final = FOLDER / "esp32-parity"
 _PYTHON: Final = FOLDER / "venv" / "bin" / "python"
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
     """Run ``esphome`` in a folder; skips the test where there is none."""
-    return _python("-m", "esphome", "-q", *arguments, folder=folder)
+    return _python("-m", "esphome", *(("-q",) if quiet else ()), *arguments, folder=folder)
 
 
 def _python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

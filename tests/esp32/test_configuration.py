@@ -57,7 +57,7 @@ def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
     units = [
         {
             "address": f"C4:D3:6A:00:00:0{number}",
-            "name": f'Unit "{number}"',
+            "name": f'Unit "${number}" of ${{links}}',
             "id": unit_id,
             "family": "dcc",
             "area": area,
@@ -74,10 +74,11 @@ def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
         "renogy": units,
         "sensor": [{"platform": "renogy", "renogy_id": "secrets"} | readings],
     }
-    (tmp_path / "proxy.yaml").write_text(json.dumps(configuration))
+    (tmp_path / "proxy.yaml").write_text(json.dumps(configuration).replace('"Unit', '!literal "Unit'))
     assert main(["esp32", "new", str(tmp_path / "new"), "--board", "esp32-s3", "--from", f"{tmp_path}/proxy.yaml"]) == 0
-    done = run(tmp_path / "new", "config", "own-board.yaml")
+    done = run(tmp_path / "new", "config", "own-board.yaml", quiet=False)
     assert done.returncode == 0, done.stdout[-3000:]
+    assert all(f'Unit "${number}" of ${{links}}' in done.stdout for number in range(3))
 
 
 def test_wires_as_documented(tmp_path: Path) -> None:

@@ -129,12 +129,14 @@ def register_package(unit: EspUnit, stem: str = "") -> str:
 
 
 def flow(value: Any) -> str:
-    """Return ``value`` as YAML in one line."""
+    """Return ``value`` as YAML in one line, in which ESPHome puts nothing in place of a ``$``."""
     match value:
         case Mapping():
             return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
         case list() | tuple():
             return "[" + ", ".join(map(flow, value)) + "]"
+        case str() if "$" in value:
+            return f"!literal {json.dumps(value, ensure_ascii=False)}"
         case _:
             return json.dumps(value, ensure_ascii=False)
 

@@ -23,7 +23,7 @@ class Loader(yaml.SafeLoader):
     """ESPHome's tags as what stands behind them."""
 
 
-for tag in ("!secret", "!include", "!extend", "!lambda"):
+for tag in ("!secret", "!include", "!extend", "!lambda", "!literal"):
     Loader.add_constructor(
         tag,
         lambda loader, node: (
@@ -478,9 +478,14 @@ def test_a_folder_that_can_not_be_written(tmp_path: Path, way: str, capsys: pyte
         assert code == 0
     else:
         assert code == 73
-        assert said.startswith("blupow-proxy esp32: can't write ")
-        assert said.endswith("Choose another folder, or make this one yours\n")
+        assert ("is no folder: choose another name\n" if not way else "Choose another folder, or make") in said
     assert said.count("\n") <= 1
+
+
+def test_a_name_is_no_substitution(tmp_path: Path) -> None:
+    """ESPHome would put the number of links into it."""
+    assert new(tmp_path / "new", *UNIT, "--name", "Cash $links ${links}") == 0
+    assert 'name: !literal "Cash $links ${links}"' in (tmp_path / "new" / "packages" / "unit_1.yaml").read_text()
 
 
 def test_slashes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,8 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _not_written(error: OSError, folder: Path, project: EspProject) -> str:
     """Return why nothing or not all was written, and what to do."""
+    if folder.exists() and not folder.is_dir():
+        return f"{folder} is no folder: choose another name"
     where = folder if project.is_name_secret or error.filename is None else error.filename
     return f"can't write {where}: {error.strerror}. Choose another folder, or make this one yours"
 
