@@ -78,17 +78,16 @@ def _readings_not_read(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Ite
 
 
 def _wishes_not_met(kind: Kind, blocks: Any, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
-    for number, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
-        if block.get("platform") != "renogy":
+    for number, block in enumerate(blocks or ()):
+        if block["platform"] != "renogy":
             yield (str(kind), number), _OWN
             continue
-        unit = units[block["renogy_id"].strip()] if "renogy_id" in block else next(iter(units.values()))
-        for key, wish in block.items():
-            if key in ("platform", "renogy_id"):
-                continue
-            if key not in {state.key for state in unit.states()}:
+        named = block.get("renogy_id")
+        unit = next(iter(units.values())) if named is None else units[named.strip()]
+        for key in (key for key in block if key not in ("platform", "renogy_id")):
+            if key not in readable_keys(unit.family):
                 yield (str(kind), number, key), _NOT_READ
                 continue
             for option, why in _MISSING.items():
-                if isinstance(wish, dict) and option in wish:
+                if option in (block[key] or {}):
                     yield (str(kind), number, key, option), why

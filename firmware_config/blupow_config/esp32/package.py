@@ -41,8 +41,8 @@ type Entry = dict[str, Any]
 class EspUnit:
     """One unit to make firmware for; ``keys`` are the states it has, None is what its family is likely to have.
 
-    ``shown`` are those of them to list, None is all; ``wishes`` are an entity's options in place of its own, by key.
-    ``title`` is for messages, where its name may not be shown.
+    ``shown`` are those of them to list, None is all. ``wishes`` are an entity's options in place of its own, by key,
+    and speak for its being there. ``title`` is for messages, where its name may not be shown.
     """
 
     id: str
@@ -73,7 +73,7 @@ class EspUnit:
         elif self.shown is not None:
             keys = set(self.shown)
         else:
-            keys = {*_likely_keys(self), PROBLEM_KEY}
+            keys = {*_likely_keys(self), *self.wishes, PROBLEM_KEY}
         if self.shown is not None:
             keys &= set(self.shown)
         return describe(self.family, (keys - self.hide) & readable_keys(self.family))

@@ -2,6 +2,7 @@ import stat
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -379,6 +380,34 @@ def test_a_pi_without_a_key(
     for api, said in (("{}", "api.encryption.key: the Pi has none yet"), ("{encryption: false}", "api.encryption: a")):
         assert new(tmp_path / said[15:18], "--from", str(pi(tmp_path, monkeypatch, api=api))) == 0
         assert said in capsys.readouterr().err
+
+
+def test_what_the_pi_knows_and_nobody_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another key would be made, and units guessed."""
+    file = pi(tmp_path, monkeypatch, api="{}")
+    folder = state_folder(file, "shed")
+    folder.mkdir(parents=True)
+    (folder / "key.json").write_text("{")
+    assert new(tmp_path / "new", "--from", str(file)) == 64
+    assert "the key that the Pi has stored can't be read" in capsys.readouterr().err
+    for error, code in ((PermissionError(13, "Permission denied"), 77), (OSError(5, "Input/output error"), 66)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "iterdir", Mock(side_effect=error))
+            assert new(tmp_path / "new", "--from", str(file)) == code
+        assert f"can't read what the Pi knows of its units: {error.strerror}" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_wish_is_for_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the Pi has not seen the unit, what it is said to have is listed as well; empty sections are none."""
+    pack = "  - {address: C4:D3:6A:00:00:01, name: Pack, family: battery, variant: pro}\n"
+    more = "sensor: [{platform: renogy, cell_voltage_7: {name: Seventh}, cell_voltage_8: }]\ntext_sensor:\nbluetooth:\n"
+    assert new(tmp_path / "new", "--from", str(pi(tmp_path, monkeypatch, pack, more=more))) == 0
+    names = {entity["name"] for entity in load(tmp_path / "new" / "packages" / "unit_1.yaml")["sensor"]}
+    assert {"Cell voltage 4", "Seventh", "Cell voltage 8"} <= names
+    assert "Cell voltage 5" not in names
 
 
 def test_overwriting_removes_what_was_generated_and_nothing_else(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the project; 64 for what does not fit together, 73 when it can't be written.
 
-    66 is what the Pi knows and can't be read, 78 a mistake in FILE.
+    77 is what the Pi knows and may not be read, 66 what can't be, 78 a mistake in FILE.
     """
     _check_options(args)
     args.cells = args.cells or CELLS
@@ -73,8 +73,10 @@ def run(args: argparse.Namespace) -> int:
         project = source.project(args)
     except (ProjectError, ProxyError) as error:
         return _complain(str(error), os.EX_USAGE)
+    except PermissionError as error:
+        return _complain(f"can't read what the Pi knows of its units: {error.strerror}, use sudo", os.EX_NOPERM)
     except OSError as error:
-        return _complain(f"can't read what the Pi knows: {error.strerror}", os.EX_NOINPUT)
+        return _complain(f"can't read what the Pi knows of its units: {error.strerror}", os.EX_NOINPUT)
     had_own_file = (args.folder / OWN_FILE).exists()
     try:
         write_project(args.folder, project, overwrite=args.overwrite)

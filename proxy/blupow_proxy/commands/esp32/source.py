@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -110,12 +111,19 @@ class Source:
 
 
 def from_pi(file: Path, substitutions: dict[str, str]) -> Source:
-    """Return a Pi's configuration with the key that it has in use, and what it has found out of its units."""
+    """Return a Pi's configuration with the key that it has in use, and what it has found out of its units.
+
+    ConfigErrors, ProxyError, ProjectError, and OSError where that may not be read.
+    """
     config = load_config(file, substitutions)
     storage = Storage(state_folder(file, config.esphome.name))
+    with suppress(FileNotFoundError):  # it has never run
+        list(storage.folder.iterdir())  # or the key would be another, and nobody had said why
     known = Profiles(storage)
     profiles = {unit.id: profile for unit in config.renogy if (profile := known.get(unit.id)) is not None}
     keys = FileKeyStore(storage, encryption=config.api.encryption, configured=config.api.key)
+    if keys.damaged:
+        raise ProjectError(f"the key that the Pi has stored can't be read: run `blupow-proxy pair {file} --forget`")
     return Source(
         config=replace(config, api=replace(config.api, key=keys.key)),
         file=file,
