@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Final
 
-_MARK: Final = "Made by `blupow-proxy esp32 new`, which replaces it: edit it not."
+_MARK: Final = "Made by `blupow-proxy esp32 new`, which replaces it: do not edit it."
 _COMMENT: Final = {".yaml": "#", ".py": "#", ".cpp": "//", ".h": "//"}
 
 
