@@ -27,12 +27,15 @@ from .schema.relations import related_mistakes
 from .schema.root import validate
 
 
-def load_config(path: Path, substitutions: Mapping[str, str] | None = None) -> ProxyConfig:
+def load_config(
+    path: Path, substitutions: Mapping[str, str] | None = None, drafts: Mapping[Path, bytes] | None = None
+) -> ProxyConfig:
     """Return the configuration in ``path``; ConfigErrors holds every mistake.
 
-    ``substitutions`` take the place of those in the file.
+    ``substitutions`` take the place of those in the file, ``drafts`` that of what is in files: in ``path`` itself,
+    or in the secrets beside it.
     """
-    tree = Tree(path, substitutions)
+    tree = Tree(path, substitutions, drafts)
     content, mistakes = validate(tree.content)
     errors = [
         tree.error(where, what, at_key=what.startswith(("not a valid option", "is required")))

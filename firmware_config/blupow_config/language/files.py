@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -19,10 +20,14 @@ class FileError(Exception):
 
 
 class Files:
-    """Reads the main file and those that it names; ``read`` are all of them so far, the main one first."""
+    """Reads the main file and those that it names; ``read`` are all of them so far, the main one first.
 
-    def __init__(self, main: Path) -> None:
+    ``drafts`` are texts that are to be in files, and count in place of what is in them now.
+    """
+
+    def __init__(self, main: Path, drafts: Mapping[Path, bytes] | None = None) -> None:
         self.main = main
+        self._drafts = drafts or {}
         self.read: dict[Path, None] = {}
         self._root = Path(os.path.realpath(main.parent))
         self._parsed: dict[tuple[Path, bool], Node | ConfigErrors | None] = {}
@@ -63,6 +68,10 @@ class Files:
         """Return a file's name as seen from the configuration's folder."""
         return os.path.relpath(path, self.main.parent)
 
+    def exists(self, path: Path) -> bool:
+        """Return whether there is a file, or is to be."""
+        return path in self._drafts or path.exists()
+
     def parse(self, path: Path, *, secret: bool = False) -> Node | None:
         """Return the root of a file, None if it is empty; FileError or ConfigErrors say why there is none."""
         if (path, secret) not in self._parsed:
@@ -78,6 +87,8 @@ class Files:
     def _text(self, path: Path) -> bytes:
         if path not in self.read and len(self.read) >= MAX_FILES:
             raise TooMuchError(f"is made of more than {MAX_FILES} files")
+        if path in self._drafts:
+            return self._counted(path, self._drafts[path])
         try:
             # a pipe that nobody writes to must not hold it up; the main file may be one, as it is named by the user
             flags = os.O_NONBLOCK if self.read else 0
@@ -89,6 +100,9 @@ class Files:
         except OSError as error:
             reason = (error.strerror or "not readable").lower()
             raise FileError(f"{reason}: check the name and its permissions") from None
+        return self._counted(path, text)
+
+    def _counted(self, path: Path, text: bytes) -> bytes:
         self.read[path] = None
         self._bytes += len(text)
         if len(text) > MAX_BYTES:

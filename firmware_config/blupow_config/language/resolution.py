@@ -25,12 +25,18 @@ HIDDEN: Final = "."  # before a block's name at the top: it is only there to be 
 class Resolution:
     """Resolves a file: ``root`` is what it comes to, ``problems`` what is wrong, ``files`` what it is made of."""
 
-    def __init__(self, path: Path, substitutions: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        substitutions: Mapping[str, str],
+        environment: Mapping[str, str],
+        drafts: Mapping[Path, bytes] | None = None,
+    ) -> None:
         """Read ``path`` and all that it names; ConfigErrors when it makes no tree at all."""
         self._path = path
         self._problems = Problems()
         budget = Budget()
-        self._files = Files(path)
+        self._files = Files(path, drafts)
         self._reader = Reader(self._files, self._problems, budget, environment)
         self._substituter = Substituter(self._reader, self._problems, budget)
         self._given = {name: Leaf(Place(COMMAND_LINE, 0, 0), value) for name, value in substitutions.items()}

@@ -33,7 +33,7 @@ class Secrets:
         The first secrets file counts: the one beside ``base``, else the one beside the main file.
         """
         path, beside = base.parent / SECRETS_FILE, "this file"
-        if not path.exists() and base.parent != self._files.main.parent:
+        if not self._files.exists(path) and base.parent != self._files.main.parent:
             path, beside = self._files.main.parent / SECRETS_FILE, self._files.main.name
         if path not in self._values:
             self._values[path] = self._read(path)
@@ -51,7 +51,7 @@ class Secrets:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         """Return the values of a file, None with a problem told when it has a mistake."""
-        if not path.exists():
+        if not self._files.exists(path):
             return {}
         try:
             if path.parent != self._files.main.parent:

@@ -22,12 +22,17 @@ class Tree:
     ``files`` are all that it is made of, the main one first, ``variables`` those of the environment that it asks for.
     """
 
-    def __init__(self, path: Path, substitutions: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        substitutions: Mapping[str, str] | None = None,
+        drafts: Mapping[Path, bytes] | None = None,
+    ) -> None:
         """Read ``path`` and all that it names; ConfigErrors when that is not possible at all."""
         self.secret_paths: set[tuple[str | int, ...]] = set()
         self._unresolved: set[tuple[str | int, ...]] = set()
         self._incomplete: set[tuple[str | int, ...]] = set()
-        resolution = Resolution(path, substitutions or {}, os.environ)
+        resolution = Resolution(path, substitutions or {}, os.environ, drafts)
         self._root = resolution.root
         self.problems = resolution.problems
         self.files = resolution.files

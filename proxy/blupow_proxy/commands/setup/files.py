@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,30 +56,42 @@ def require_writable(file: Path) -> None:
 def write(file: Path, content: bytes, key: str | None) -> ProxyConfig:
     """Put ``content`` in place of ``file``, after adding ``key`` to the secrets beside it; returns what it says.
 
+    A link stays one: the file that it leads to is written.
+
     Raises:
         ConfigErrors: it would not be right; nothing has been written.
         StoppedError: the disk does not let us.
     """
-    file = file.resolve()
-    folder = file.parent
-    secrets_file = folder / SECRETS_FILE
+    secrets_file = file.parent / SECRETS_FILE
+    drafts = {file: content}
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".blupow-") as name:
-            staged, staged_secrets = Path(name) / file.name, Path(name) / SECRETS_FILE
-            before = secrets_file.read_bytes() if secrets_file.exists() else None
-            if key is not None:
-                before = with_secret(before or b"", KEY_SECRET, key)
-            if before is not None:
-                _stage(staged_secrets, before, like=secrets_file, mode=_PRIVATE)
-            _stage(staged, content, like=file, mode=_PUBLIC)
-            config = load_config(staged)
-            if key is not None:
-                staged_secrets.replace(secrets_file)
-            staged.replace(file)
-        _sync(folder)
+        if key is not None:
+            before = secrets_file.read_bytes() if secrets_file.exists() else b""
+            drafts = {secrets_file: with_secret(before, KEY_SECRET, key), file: content}
+        config = load_config(file, drafts=drafts)
+        with ExitStack() as stack:
+            staged = [
+                (
+                    _staged(path.resolve(), text, stack, mode=_PRIVATE if path == secrets_file else _PUBLIC),
+                    path.resolve(),
+                )
+                for path, text in drafts.items()
+            ]
+            for draft, path in staged:
+                draft.replace(path)
+        for _, path in staged:
+            _sync(path.parent)
     except OSError as error:
         raise StoppedError(os.EX_IOERR, f"can't write {error.filename or file}: {error.strerror}") from None
     return config
+
+
+def _staged(path: Path, data: bytes, stack: ExitStack, *, mode: int) -> Path:
+    """Write a file on the disk of ``path``, whose place it can take until ``stack`` is over."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=".blupow-"))
+    staged = Path(folder) / path.name
+    _stage(staged, data, like=path, mode=mode)
+    return staged
 
 
 def _stage(path: Path, data: bytes, *, like: Path, mode: int) -> None:
