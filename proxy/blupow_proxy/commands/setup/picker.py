@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REDRAW_S: Final = 0.25  # faster than a signal says anything new
 HINT_AFTER_S: Final = 8.0  # whoever is there has been heard several times by then
+ALL_KNOWN: Final = "Every Renogy unit that is heard is in the file already: {}"
 NOTHING_YET: Final = (
     "No Renogy unit was heard yet. Is one on, and within a few metres? Is the phone app closed? A unit that is "
     "connected to something is silent."
@@ -81,7 +82,7 @@ class Picker:
         if self.trouble is not None:
             lines.append(self.trouble)
         elif not units and self._clock() - self._since > HINT_AFTER_S:
-            lines.append(NOTHING_YET)
+            lines.append(nothing_to_pick(self._nearby))
         shown: StyleAndTextTuples = [("ansiyellow", f"{line}\n") for line in lines]
         if not units:
             keys = "Listening ...  Ctrl-C: end"
@@ -129,6 +130,11 @@ class Picker:
             event.app.exit(exception=KeyboardInterrupt())
 
         return keys
+
+
+def nothing_to_pick(nearby: "Nearby") -> str:
+    """Return why there is no unit to pick, of those that are heard."""
+    return ALL_KNOWN.format(", ".join(sorted(nearby.left_out))) if nearby.left_out else NOTHING_YET
 
 
 def _described(unit: "HeardUnit", *, silent: bool) -> StyleAndTextTuples:

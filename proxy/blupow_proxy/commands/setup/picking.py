@@ -13,7 +13,7 @@ from blupow_proxy.renogy import identify_advertisement
 
 from .nearby import HeardUnit, Nearby
 from .outcome import StoppedError
-from .picker import NOTHING_YET, Picker
+from .picker import Picker, nothing_to_pick
 from .questions import Questions
 
 LISTEN_S: Final = 8.0  # where nobody looks on: each unit is heard several times
@@ -75,23 +75,25 @@ async def pick(adapter: Adapter, known: Collection[str], questions: Questions, *
             await asyncio.sleep(DEMO_LISTEN_S if demo else LISTEN_S)
         if silent:
             questions.warn(note)
-        if nearby.left_out:
+        if nearby.left_out and nearby.units:
             questions.say(f"Nearby, and in the file already: {', '.join(sorted(nearby.left_out))}")
         for number, unit in enumerate(nearby.units, 1):
             questions.say(f"  {number}  {unit.signal}  {unit.title:<19}  {unit.label:<32}  {unit.address}")
         if not nearby.units and not questions.interactive:
-            raise StoppedError(os.EX_UNAVAILABLE, NOTHING_YET)
+            code = os.EX_OK if nearby.left_out else os.EX_UNAVAILABLE
+            raise StoppedError(code, nothing_to_pick(nearby))
         if not questions.interactive:
             return nearby.units
-        chosen = await _numbers(len(nearby.units), questions)
+        chosen = await _numbers(nearby, questions)
         if chosen:
             return [nearby.units[index] for index in chosen]
 
 
-async def _numbers(count: int, questions: Questions) -> list[int]:
+async def _numbers(nearby: Nearby, questions: Questions) -> list[int]:
     """Return the indices of what was chosen; none to listen again."""
+    count = len(nearby.units)
     if not count:
-        questions.warn(NOTHING_YET)
+        questions.warn(nothing_to_pick(nearby))
         await questions.text("Enter listens again", "")
         return []
 
