@@ -1,6 +1,7 @@
 """The configuration: ESPHome's YAML vocabulary, checked with positions, as typed values."""
 
 from .errors import ConfigError, ConfigErrors
+from .extending import NotExtendableError, with_units
 from .ids import area_id, default_id
 from .language.secret import SECRETS_FILE, secrets_exposed
 from .load import configuration_files, environment_variables, load_config
@@ -25,7 +26,7 @@ from .model import (
 from .redact import HIDDEN, config_hash, to_yaml
 from .schema.editor import SCHEMA_URL, editor_schema
 from .schema.formula import Formula
-from .writing import KEY_SECRET, NewUnit, new_file, stored_secret, unit_lines, with_secret, with_units
+from .writing import KEY_SECRET, NewUnit, new_file, stored_secret, unit_lines, with_secret
 
 __all__ = [
     "HIDDEN",
@@ -45,6 +46,7 @@ __all__ = [
     "Linear",
     "LoggerConfig",
     "NewUnit",
+    "NotExtendableError",
     "ProxyConfig",
     "ReadingConfig",
     "SensorConfig",

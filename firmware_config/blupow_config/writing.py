@@ -1,4 +1,4 @@
-"""A configuration as a file: a new one, or one that gets more units, with all that a person has written in it."""
+"""A configuration as a file: a new one, the lines of units, and the secrets beside it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from .schema.editor import SCHEMA_URL
 
 KEY_SECRET: Final = "api_key"  # noqa: S105 - its name
 
-_OPTIONS: Final = yamlrocks.OPT_ROUND_TRIP | yamlrocks.OPT_PASSTHROUGH_TAG
 _INDENT: Final = "  "
 
 
@@ -37,39 +36,23 @@ def new_file(*, name: str, friendly_name: str, adapter: str | None, units: Seque
         f"# More units? `blupow-proxy setup {file}` adds them.",
         "esphome:",
         f"  name: {_scalar(name)}",
-        f"  friendly_name: {_scalar(friendly_name)}",
+        f"  friendly_name: {_text(friendly_name)}",
         "api:",
         "  encryption:",
         f"    key: !secret {KEY_SECRET}",
     ]
     if adapter is not None:
-        lines += ["bluetooth:", f"  adapter: {_scalar(adapter)}"]
+        lines += ["bluetooth:", f"  adapter: {_text(adapter)}"]
     return "\n".join([*lines, "renogy:", *unit_lines(units)]) + "\n"
 
 
 def unit_lines(units: Iterable[NewUnit], indent: str = _INDENT) -> list[str]:
     """Return units as the lines of a YAML list."""
     return [
-        f"{indent}{dash}{option}: {_scalar(value)}"
+        f"{indent}{dash}{option}: {_text(value)}"
         for unit in units
         for dash, (option, value) in zip(("- ", *[_INDENT] * 9), _options(unit).items(), strict=False)
     ]
-
-
-def with_units(source: bytes, units: Sequence[NewUnit]) -> bytes:
-    """Return ``source``, which is right, with ``units`` behind those that it has; all else stays as it is."""
-    document = yamlrocks.loads(source, option=_OPTIONS)
-    last = len(document.get("renogy", None) or ()) - 1
-    where = document.locate(["renogy", last]) if last >= 0 else None
-    if where is not None and where.style == "block" and document.locate(["renogy"]).style == "block":
-        start = source.rfind(b"\n", 0, where.offset) + 1
-        end = source.find(b"\n", where.end_offset)
-        head, tail = (source, b"") if end < 0 else (source[:end], source[end:])
-        indent = source[start : source.index(b"-", start)].decode()
-        return head + "".join(f"\n{line}" for line in unit_lines(units, indent)).encode() + (tail or b"\n")
-    known: list[Any] = document["renogy"].to_dict() if last >= 0 else []
-    document["renogy"] = [*known, *map(_options, units)]
-    return bytes(document.to_yaml())
 
 
 def stored_secret(path: Path, name: str) -> str | None:
@@ -85,9 +68,10 @@ def stored_secret(path: Path, name: str) -> str | None:
 
 
 def with_secret(source: bytes, name: str, value: str) -> bytes:
-    """Return a secrets file with one more secret; all else stays as it is."""
-    head = source if not source or source.endswith(b"\n") else source + b"\n"
-    return head + f"{name}: {_scalar(value)}\n".encode()
+    """Return a secrets file with one more secret; all else stays as it is, and its line ends are kept."""
+    ending = b"\r\n" if b"\r\n" in source else b"\n"
+    head = source if not source or source.endswith(b"\n") else source + ending
+    return head + f"{name}: {_scalar(value)}".encode() + ending
 
 
 def _options(unit: NewUnit) -> dict[str, Any]:
@@ -100,5 +84,13 @@ def _options(unit: NewUnit) -> dict[str, Any]:
     return {option: value for option, value in options.items() if value is not None}
 
 
+def _text(value: Any) -> str:
+    """Return a value that comes back as it is from a file with substitutions."""
+    return f"!literal {_scalar(value)}" if isinstance(value, str) and "$" in value else _scalar(value)
+
+
 def _scalar(value: Any) -> str:
+    if isinstance(value, str) and not value.isprintable():  # some of what does not print ends lines
+        plain = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in plain) + '"'
     return yamlrocks.dumps(value).decode().strip()

@@ -42,31 +42,13 @@ def test_a_new_file_is_read_as_it_was_meant(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "esphome: {name: s}\nrenogy:\n  - address: AA:BB:CC:DD:EE:01 # left\n    name: Ä # mine\n    # below\napi:\n",
-        "esphome: {name: shed}\nrenogy:\n- name: Ä\n  address: AA:BB:CC:DD:EE:01",
-        "esphome: {name: shed}\nrenogy: [{name: Ä, address: 'AA:BB:CC:DD:EE:01'}]\n# end\n",
-        "esphome: {name: shed}\nrenogy:\n- {name: Ä, address: 'AA:BB:CC:DD:EE:01'}\n# end\n",
-        "esphome: {name: shed}\nrenogy:\n      -   name: 'Ä'\n          address: AA:BB:CC:DD:EE:01\n",
-    ],
-)
-def test_units_come_behind_those_that_there_are(source: str, tmp_path: Path) -> None:
-    before = load_config(write(tmp_path, source))
-    after = load_config(write(tmp_path, with_units(source.encode(), [ROVER, HUB])))
-    assert after.renogy[:1] == before.renogy
-    assert [unit.name for unit in after.renogy] == ["Ä", "Rover", "Küche: # 2"]
-    assert after.api == before.api
-    text = (tmp_path / "proxy.yaml").read_text()
-    assert all(comment in text for comment in ("# left", "# mine", "# below", "# end") if comment in source)
-
-
-@pytest.mark.parametrize("units", ["", "renogy:\n", "renogy: []\n", "renogy:\n# none yet\n"])
-def test_units_come_where_there_were_none(units: str, tmp_path: Path) -> None:
-    path = write(tmp_path, with_units(f"esphome:\n  name: shed # here\n{units}".encode(), [ROVER]))
-    assert [unit.name for unit in load_config(path).renogy] == ["Rover"]
-    assert "# here" in path.read_text()
+def test_names_come_back_as_they_were_given(tmp_path: Path) -> None:
+    names = ["$foo", "${foo} $", "$", "a\u00a0b: $x", '"$\\', "yes", "0x1F", "# no", "\U0001f50b\u200d", "${ 1 + 1 }"]
+    units = [NewUnit(address=f"AA:BB:CC:DD:EE:{at:02}", name=name) for at, name in enumerate(names)]
+    text = new_file(name="s", friendly_name="${foo}: $", adapter=None, units=units[:1], file="p").encode()
+    config = load_config(write(tmp_path, with_units(text, units[1:])))
+    assert [unit.name for unit in config.renogy] == names
+    assert config.esphome.friendly_name == "${foo}: $"
 
 
 def test_secrets_are_added_to_and_read(tmp_path: Path) -> None:
@@ -74,6 +56,7 @@ def test_secrets_are_added_to_and_read(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets.yaml"
     secrets.write_bytes(with_secret(b"wifi: 'x' # mine", KEY_SECRET, KEY))
     assert secrets.read_text().startswith("wifi: 'x' # mine\n")
+    assert with_secret(b"a: b\r\n", "c", "$d") == b"a: b\r\nc: $d\r\n"
     assert stored_secret(path, KEY_SECRET) == KEY
     assert stored_secret(path, "other") is None
     secrets.write_text("a: [1]\nb: 5\n")

@@ -96,6 +96,18 @@ def parse(text: bytes, file: str, *, secret: bool = False) -> Node | None:
         loader.dispose()
 
 
+def events(text: str) -> list[Any]:
+    """Return what the parser says of a text without a BOM; yaml.YAMLError. Its marks count characters."""
+    return list(yaml.parse(text, Loader=_LOADER))
+
+
+def last_dash(text: str, before: int) -> int:
+    """Return where the last dash of a list is that stands before the character ``before``."""
+    tokens = yaml.scan(text, Loader=_LOADER)
+    dashes: list[int] = [token.start_mark.index for token in tokens if isinstance(token, yaml.BlockEntryToken)]
+    return max(index for index in dashes if index < before)
+
+
 def scalar_value(text: str) -> Any:
     """Return what a plain scalar stands for: nothing, a boolean, a number or its text."""
     if text in _NULLS:

@@ -361,9 +361,82 @@ def test_an_interrupt_waits_until_both_files_are_written(tmp_path: Path, monkeyp
 
 
 def test_what_would_not_be_right_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigErrors):
+    with pytest.raises(ConfigErrors, match=f"^{tmp_path}/shed.yaml:1:"):
         files.write(tmp_path / "shed.yaml", b"esphome: {nme: x}\n", KEY)
     assert left(tmp_path) == set()
+
+
+ONE_MORE = ["setup", "--demo", "--yes", "--no-check", "--unit", f"{CHARGER}=$Charger"]
+BY_HAND = f"""\
+Nothing was written. To be added by hand:
+  - address: {CHARGER}
+    name: !literal $Charger
+"""
+
+
+@pytest.mark.parametrize(
+    ("units", "told"),
+    [
+        (f"renogy: [{{address: '{ROVER}', name: !secret wifi}}]\n", ":6:9: `renogy` is a list in brackets"),
+        ("renogy: !include_dir_list units\n", ":6:9: `renogy` comes from units (!include_dir_list)"),
+        (
+            (
+                f"sensor:\n  - platform: uptime\n    name: Up\nrenogy:\n  - {{address: '{ROVER}', name: x, id: rover}}"
+                "\ntext_sensor:\n  - platform: renogy\n    model: {name: Model}\n"
+            ),
+            ":12:5: text_sensor.0: with more than one unit, this needs to say whose it is: add `renogy_id: rover`",
+        ),
+        ("<<: !include base.yaml\n", "other files have a part in its `renogy`"),
+    ],
+)
+def test_what_only_a_person_can_add_to_is_told_and_stays(units: str, told: str, old: Path, capsys: Capture) -> None:
+    (old.parent / "units").mkdir()
+    (old.parent / "units" / "one.yaml").write_text(f"address: {ROVER}\nname: x\n")
+    (old.parent / "base.yaml").write_text(f"renogy: [{{address: '{ROVER}', name: x}}]\n")
+    old.write_text(text := f"# mine\nesphome: {{name: old}}\napi:\n  encryption:\n    key: !secret api_key\n{units}")
+    before = left(old.parent)
+    assert main([*ONE_MORE, str(old)]) == 78
+    err = capsys.readouterr().err
+    assert f"{old}" in err
+    assert told in err
+    assert err.endswith(BY_HAND)
+    assert written(old) == text
+    assert left(old.parent) == before
+
+
+def test_a_file_that_is_made_of_others_gets_more_units(old: Path) -> None:
+    parts = old.parent / "parts"
+    parts.mkdir()
+    (parts / "battery.yaml").write_text("renogy:\n  - address: ${address}\n    name: Bank\n    id: bank\n")
+    old.write_text(
+        'packages:\n  one: !include {file: parts/battery.yaml, vars: {address: "C4:D3:6A:00:00:05"}}\n'
+        "esphome: {name: old}\nrenogy:\n  - id: !extend bank\n    update_interval: 2s"
+    )
+    assert main([*ONE_MORE, str(old)]) == 0
+    assert {unit.name for unit in load_config(old).renogy} == {"Bank", "$Charger"}
+
+
+def test_a_link_to_a_file_stays_one(old: Path) -> None:
+    (folder := old.parent / "etc").mkdir()
+    link = folder / "shed.yaml"
+    link.symlink_to("../shed.yaml")
+    (folder / "secrets.yaml").symlink_to("../secrets.yaml")
+    assert main([*ONE_MORE, str(link)]) == 0
+    assert link.is_symlink()
+    assert len(load_config(old).renogy) == 2
+    assert left(old.parent) == {"etc", "shed.yaml", "secrets.yaml"}
+    assert left(folder) == {"shed.yaml", "secrets.yaml"}
+
+
+def test_when_all_units_are_there_already_it_says_so(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "shed.yaml"
+    assert main(["setup", "--demo", "--yes", "--no-check", "--name", "Shed", str(file)]) == 0
+    before = written(file)
+    assert main(["setup", "--demo", "--yes", "--no-check", str(file)]) == 0
+    assert (
+        f"Every Renogy unit that is heard is in the file already: 4C:E1:74:00:00:05, {ROVER}" in capsys.readouterr().err
+    )
+    assert written(file) == before
 
 
 def test_how_the_program_is_called(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from probatio import Invalid
 
-from blupow_config import NewUnit, new_file, with_units
+from blupow_config import NewUnit, new_file
 from blupow_config.schema import fields
 from blupow_proxy.commands.radio import adapter_in_use
 from blupow_proxy.host import service
@@ -16,6 +16,7 @@ from blupow_proxy.host import service
 from .adapters import choose_adapter
 from .checking import Checker
 from .existing import plan_for
+from .extension import extended
 from .files import kept_key, new_key, require_writable
 from .names import node_name, proxy_name, unit_name
 from .nearby import HeardUnit
@@ -50,9 +51,8 @@ async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> 
     friendly_name = "" if before is not None else await _proxy_name(args.name, questions)
     taken = {unit.name for unit in before.renogy} if before is not None else set()
     units = await _units(picked, proofs, dict(args.unit), taken, questions)
-    install, replace = await _wants_service(args, file, questions)
     if before is not None:
-        content, key = with_units(_source(file), units), None
+        content, key = extended(file, before, units), None
     else:
         content = new_file(
             name=node_name(friendly_name),
@@ -62,13 +62,10 @@ async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> 
             file=file.name,
         ).encode()
         key = new_key() if old_key is None else None
+    install, replace = await _wants_service(args, file, questions)
     more = " more" if before is not None else ""
     counted = f"{len(units)}{more} unit{'s' * (len(units) != 1)}"
     return Draft(file=file, content=content, key=key, units=counted, service=install, replace=replace)
-
-
-def _source(file: Path) -> bytes:
-    return file.read_bytes()
 
 
 async def _proxy_name(given: str | None, questions: Questions) -> str:
