@@ -404,6 +404,29 @@ def test_what_only_a_person_can_add_to_is_told_and_stays(units: str, told: str, 
     assert left(old.parent) == before
 
 
+@pytest.fixture
+def in_brackets(old: Path) -> Path:
+    """One whose units no lines can be added to."""
+    old.write_text(f"esphome: {{name: old}}\nrenogy: [{{address: '{ROVER}', name: x}}]\n")
+    return old
+
+
+async def test_what_only_a_person_can_add_to_is_told_at_once(setup: Run, in_brackets: Path) -> None:
+    before = written(in_brackets)
+    async with setup("--no-check") as screen:
+        await screen.expect("Number [1]:")
+        screen.type(ENTER)
+        await screen.expect("is a list in brackets")
+        await screen.expect("are shown at the end")
+        await screen.expect("Enter: go on with BT-TH-6A000002")
+        screen.type(ENTER)
+        await screen.expect("[BT-TH-6A000002]:")
+        screen.type("Charger", ENTER)
+        await screen.expect("name: Charger")
+        assert await screen.ended() == 78
+    assert written(in_brackets) == before
+
+
 def test_a_file_that_is_made_of_others_gets_more_units(old: Path) -> None:
     parts = old.parent / "parts"
     parts.mkdir()

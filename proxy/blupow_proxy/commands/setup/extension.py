@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from blupow_config import (
     ConfigError,
@@ -18,28 +19,48 @@ from blupow_config import (
 
 from .outcome import StoppedError
 
+_TRIAL: Final = NewUnit(address="02:00:00:00:00:00", name="\u2026")  # an address that no maker gives
+
+
+class _RefusedError(Exception):
+    """The file can't get more units by itself; the text says where and why."""
+
 
 def extended(file: Path, before: ProxyConfig, units: Sequence[NewUnit]) -> bytes:
     """Return the text of ``file``, which says ``before``, with ``units``; StoppedError has the lines to add by hand."""
+    try:
+        return _extended(file, before, units)
+    except _RefusedError as error:
+        lines = "\n".join(unit_lines(units))
+        what = f"{error}\nNothing was written. To be added by hand:\n{lines}"
+        raise StoppedError(os.EX_CONFIG, what) from None
+
+
+def why_not_extended(file: Path, before: ProxyConfig) -> str | None:
+    """Return why ``file`` can't get more units by itself, before anybody is asked for them; None when it can."""
+    try:
+        _extended(file, before, [_TRIAL])
+    except _RefusedError as error:
+        return str(error)
+    return None
+
+
+def _extended(file: Path, before: ProxyConfig, units: Sequence[NewUnit]) -> bytes:
     text = file.read_bytes()
     try:
         new = with_units(text, units)
     except NotExtendableError as error:
-        place = ConfigError(str(file), error.line, error.column, "", str(error))
-        raise _by_hand(str(place), units) from None
+        raise _RefusedError(ConfigError(str(file), error.line, error.column, "", str(error))) from None
     try:
         after = load_config(file, drafts={file: new})
     except ConfigErrors as errors:
-        raise _by_hand(_complaints(file, before, text, new, errors), units) from None
+        raise _RefusedError(_complaints(file, before, text, new, errors)) from None
     if not _has_more(before, after, units):
-        what = f"{file}: with more units in it, it would not say what it does now, so setup leaves it as it is"
-        raise _by_hand(f"{what}: other files have a part in its `renogy`", units)
+        raise _RefusedError(
+            f"{file}: with more units in it, it would not say what it does now, so setup leaves it as it is: "
+            "other files have a part in its `renogy`"
+        )
     return new
-
-
-def _by_hand(why: str, units: Sequence[NewUnit]) -> StoppedError:
-    lines = "\n".join(unit_lines(units))
-    return StoppedError(os.EX_CONFIG, f"{why}\nNothing was written. To be added by hand:\n{lines}")
 
 
 def _has_more(before: ProxyConfig, after: ProxyConfig, units: Sequence[NewUnit]) -> bool:

@@ -16,7 +16,7 @@ from blupow_proxy.host import service
 from .adapters import choose_adapter
 from .checking import Checker
 from .existing import plan_for
-from .extension import extended
+from .extension import extended, why_not_extended
 from .files import kept_key, new_key, require_writable
 from .names import node_name, proxy_name, unit_name
 from .nearby import HeardUnit
@@ -34,6 +34,8 @@ async def set_up(args: argparse.Namespace, file: Path, questions: Questions) -> 
     if questions.interactive:
         questions.say(f"This writes {file}, after a few questions. Ctrl-C ends it, with nothing written.")
     before = (await plan_for(file, questions)).config
+    if before is not None and questions.interactive and (why := why_not_extended(file, before)) is not None:
+        questions.warn(f"{why}\nThe lines to add by hand are shown at the end.")
     old_key = kept_key(file)  # what is wrong there is said before anything is asked
     known = {unit.address for unit in before.renogy} if before is not None else set()
     wanted = args.adapter or (before.bluetooth.adapter if before is not None else None)
