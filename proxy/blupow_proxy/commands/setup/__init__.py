@@ -67,7 +67,11 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Set up; 64 without a terminal and --yes, 69 no Bluetooth or no unit, 73 not writable, 130 Ctrl-C."""
+    """Set up, and return the exit code.
+
+    64 without a terminal and --yes, 69 no Bluetooth or no unit, 73 not writable, 78 units only a person can add, 130
+    Ctrl-C.
+    """
     from .questions import Questions  # noqa: PLC0415 - prompt_toolkit takes a while to import
     from .wizard import set_up  # noqa: PLC0415
 
