@@ -71,6 +71,9 @@ def value(text: str) -> float | None:
         ("return round(0.49999999999999994);", 0.0),
         ("return round(4503599627370497.0);", 4503599627370497.0),
         ("return " + "1 + " * 990 + "1;", 991.0),
+        ("if (id(amps).state > 9) return 9; " * 60 + "return 1;", 1.0),
+        ("if (0) { return 0; } else " * 60 + "return 1;", 1.0),
+        ("return " + "id(amps).state > 9 ? 9 : " * 60 + "1;", 1.0),
         ("return " + "1 && " * 700 + "1;", 1.0),
     ],
 )
@@ -90,6 +93,7 @@ def test_value(text: str, expected: float | None) -> None:
         ("return id(5).state;", "expected an id"),
         ("return id(volts).raw_state;", "expected 'state', not 'raw_state'"),
         ("return max(1);", "max takes 2 values, not 1"),
+        ("return round(1e999);", "has a number that is too large"),
         ("return 5 % 2;", "'%' is not understood here"),
         ("int x; return x;", "expected `return` and a formula, not 'int'"),
         ("return " + "(" * 40 + "1" + ")" * 40 + ";", "is nested too deeply"),

@@ -139,14 +139,15 @@ class _Parser:
                 value = self._statement()
                 self._expect("}")
                 return value
-            if self._take("if"):
+            cases: list[tuple[_Part, _Part]] = []
+            while self._take("if"):
                 self._expect("(")
                 condition = self._expression()
                 self._expect(")")
-                then = self._statement()
+                cases.append((condition, self._statement()))
                 self._take("else")
-                otherwise = self._statement()
-                return _choice(condition, then, otherwise)
+            if cases:
+                return _choice(cases, self._statement())
             if not self._take("return"):
                 raise FormulaError(f"expected `return` and a formula, not {self._peek() or 'the end'!r}")
             if self._take("{"):
@@ -159,13 +160,13 @@ class _Parser:
 
     def _expression(self) -> _Part:
         with self._deeper():
-            condition = self._binary(0)
-            if not self._take("?"):
-                return condition
-            then = self._expression()
-            self._expect(":")
-            otherwise = self._expression()
-            return _choice(condition, then, otherwise)
+            cases: list[tuple[_Part, _Part]] = []
+            while True:
+                value = self._binary(0)
+                if not self._take("?"):
+                    return _choice(cases, value) if cases else value
+                cases.append((value, self._expression()))
+                self._expect(":")
 
     def _binary(self, level: int) -> _Part:
         if level == len(_LEVELS):
@@ -198,6 +199,8 @@ class _Parser:
         self._place += 1
         if token[:1].isdigit() or (token[:1] == "." and len(token) > 1):
             constant: Number = float(token.rstrip("fF"))
+            if math.isinf(constant):
+                raise FormulaError("has a number that is too large")
             if not re.search(r"[.eEfF]", token) and constant < _INT_END:
                 constant = int(token)
             return lambda _: constant
@@ -320,10 +323,15 @@ def _decision(parts: Sequence[_Part], *, decided_by: bool) -> _Part:
     return compute
 
 
-def _choice(condition: _Part, then: _Part, otherwise: _Part) -> _Part:
+def _choice(cases: Sequence[tuple[_Part, _Part]], otherwise: _Part) -> _Part:
     def compute(states: States) -> Number | None:
-        decided = condition(states)
-        return None if decided is None else then(states) if decided else otherwise(states)
+        for condition, then in cases:
+            decided = condition(states)
+            if decided is None:
+                return None
+            if decided:
+                return then(states)
+        return otherwise(states)
 
     return compute
 
