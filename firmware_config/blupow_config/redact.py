@@ -40,14 +40,19 @@ def _complete(config: ProxyConfig) -> dict[str, Any]:
 
 
 def _to_be_read(content: Any) -> Any:
-    """Return content whose texts come back as they are: what looks like a substitution is marked as none."""
+    """Return content whose texts come back as they are: what looks like a substitution is marked as none.
+
+    Fields don't count the spaces around a text, some of which are ends of lines to YAML.
+    """
     match content:
         case dict():
             return {option: _to_be_read(value) for option, value in content.items()}
         case list():
             return [_to_be_read(item) for item in content]
         case str() if "$" in content:
-            return yamlrocks.YAMLRocksTag("!literal", str(content))
+            return yamlrocks.YAMLRocksTag("!literal", content.strip())
+        case str():
+            return content.strip()
         case _:
             return content
 
