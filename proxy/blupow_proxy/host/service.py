@@ -135,6 +135,6 @@ def _quoted(path: Path, *, colons: bool = False) -> str:
 
 def _word(text: str) -> str:
     """Return ``text`` as one word of a command in a unit file, where these characters mean something."""
-    for character, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("%", "%%"), ("$", "$$")):
+    for character, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("%", "%%"), ("$", "$$")):
         text = text.replace(character, written)
     return f'"{text}"'
