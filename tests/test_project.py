@@ -16,7 +16,7 @@ import pytest
 
 import blupow_proxy
 from blupow_config import ApiConfig
-from blupow_config.schema.entity_relations import KEPT_NAMES, LINK_NAMES, LOAD_NAME, OWN_NAMES
+from blupow_config.schema.entity_names import KEPT_NAMES, LINK_NAMES, LOAD_NAME, OWN_NAMES, all_text_names
 from blupow_proxy import app
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH
 from blupow_proxy.ble.failures import HELD_OR_GONE
@@ -220,6 +220,7 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
         if description.kind is Kind.TEXT_SENSOR and "state" not in words[object_id_of(description.name)]
     }
     assert free_texts - const["HARMLESS_TEXTS"] == {"serial_number", "pack_serial_number", "unique_id"}
+    assert const["HARMLESS_TEXTS"] <= set(map(object_id_of, (*all_text_names(), *LINK_NAMES, *OWN_NAMES)))
     client_info = (COMPANION / "connection.py").read_text()
     assert re.search(r'CLIENT_INFO: Final = f"([^(]+) \(', client_info)[1].casefold() == app.COMPANION
     manifest = json.loads((COMPANION / "manifest.json").read_text())

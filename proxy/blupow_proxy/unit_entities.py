@@ -200,17 +200,19 @@ class UnitEntities:
         plain = {each.key: _entity(each, self._device.device_id) for each in describe(profile.family, keys)}
         own = (self._link, self._status, self._rssi, self._quality, self._last_reading, self._failed, self.release)
         load = () if self.load is None else (self.load,)
-        taken = {entity.key for entity in (*own, *load, *plain.values())}
+        listed = [entity for key, entity in plain.items() if not self._wishes.get(key, _NO_WISH).internal]
+        taken = {entity.key for entity in (*own, *load, *listed)}
         readings = {}
         for key, entity in plain.items():
             wish = self._wishes.get(key, _NO_WISH)
             shown = entity_as_wished(entity, wish)
-            if shown.key != entity.key and shown.key in taken:
+            if not wish.internal and shown.key != entity.key and shown.key in taken:
                 _LOGGER.warning(
                     "%s: another entity is called %s, so %s is not", self._device.name, wish.name, entity.name
                 )
                 shown = entity_as_wished(entity, replace(wish, name=None))
-            taken.add(shown.key)
+            if not wish.internal:
+                taken.add(shown.key)
             readings[key] = _Reading(shown, wish, Filters(wish.filters))
         return readings
 

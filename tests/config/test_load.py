@@ -1,3 +1,4 @@
+import json
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
@@ -278,6 +279,20 @@ def test_what_is_printed_is_the_same_configuration(tmp_path: Path) -> None:
     assert config_hash(again) == config_hash(config)
     plain: ProxyConfig = load_config(write(tmp_path, BASE + "api: {encryption: false}\n"))
     assert load_config(write(tmp_path, to_yaml(plain))) == plain
+
+
+def test_what_is_hidden_has_no_name_to_be_taken(tmp_path: Path) -> None:
+    wishes = "battery_voltage: {internal: true, id: v}, pv_voltage: {name: Battery voltage}"
+    config = load_config(write(tmp_path, f"{UNIT}family: controller\nsensor: [{{platform: renogy, {wishes}}}]\n"))
+    assert len(config.readings) == 2
+
+
+@pytest.mark.parametrize("area", ["\u2028x", "x\u0085", "  x\u2028 "])
+def test_what_surrounds_a_text_is_not_printed(tmp_path: Path, area: str) -> None:
+    config = load_config(write(tmp_path, UNIT + f"area: {json.dumps(area)}\n"))
+    again = load_config(write(tmp_path, to_yaml(config)))
+    assert again.renogy[0].area == "x"
+    assert config_hash(again) == config_hash(config)
 
 
 def test_a_literal_text_is_printed_as_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from probatio.markers import Undefined
 from blupow_proxy.renogy import Family, register_map
 
 from .entities import READING, SENSOR_READING
-from .entity_relations import KEPT_NAMES
+from .entity_names import KEPT_NAMES
 from .field import Block, Field, List, Platforms
 from .readings import of_family
 from .root import ROOT

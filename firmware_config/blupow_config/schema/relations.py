@@ -7,7 +7,8 @@ from blupow_config.ids import area_id, device_number
 from blupow_config.language.tree import Path_, dotted
 
 from . import fields
-from .entity_relations import entity_mistakes, unit_id
+from .entity_relations import entity_mistakes
+from .entries import unit_id
 from .field import read_or_none
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
