@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from blupow_config.model import ConfigPath, EntityConfig, ProxyConfig
-from blupow_config.schema.readings import Kind
+from blupow_config.schema.readings import Kind, all_keys
 
 from .package import EspUnit, readable_keys
 from .project import OWN_FILE
@@ -84,7 +84,9 @@ def _wishes_not_met(kind: Kind, blocks: Any, units: Mapping[str, EspUnit]) -> It
             continue
         named = block.get("renogy_id")
         unit = next(iter(units.values())) if named is None else units[named.strip()]
-        for key in (key for key in block if key not in ("platform", "renogy_id")):
+        for key in all_keys(kind):
+            if key not in block:
+                continue
             if key not in readable_keys(unit.family):
                 yield (str(kind), number, key), _NOT_READ
                 continue

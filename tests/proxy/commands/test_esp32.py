@@ -296,6 +296,7 @@ bluetooth_proxy: {active: false}
 time: [{platform: host}]
 sensor:
   - platform: renogy
+    id: wishes
     pv_voltage:
       {name: Panels, icon: "mdi:solar-panel", accuracy_decimals: 2, id: volts, filters: [delta: 0.2], internal: true}
     pv_power: {disabled_by_default: true}
