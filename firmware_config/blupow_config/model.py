@@ -1,7 +1,7 @@
 """The configuration as typed values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any, Literal
 
@@ -128,6 +128,13 @@ class EntityConfig:
     accuracy_decimals: int | None = None
     force_update: bool | None = None
     filters: tuple[Filter, ...] = ()
+
+    @property
+    def looks(self) -> dict[str, Any]:
+        """What clients are to see in place of what it is by itself, by the names that ESPHome has for it."""
+        others = ("id", "internal", "filters")
+        given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in others}
+        return {option: value for option, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,17 +28,6 @@ LAST_READING_STEP: Final = timedelta(minutes=1)
 _LOGGER = logging.getLogger(__name__)
 
 _NO_WISH: Final = EntityConfig()
-_WISHES: Final = (
-    "name",
-    "icon",
-    "disabled_by_default",
-    "entity_category",
-    "device_class",
-    "unit_of_measurement",
-    "state_class",
-    "accuracy_decimals",
-    "force_update",
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -225,7 +214,7 @@ class UnitEntities:
 
 def entity_as_wished[Shown: Entity](entity: Shown, wish: EntityConfig) -> Shown:
     """Return ``entity`` with what is configured in place of what it is by itself."""
-    changes = {option: value for option in _WISHES if (value := getattr(wish, option)) is not None}
+    changes = wish.looks
     if wish.name is not None:
         changes["object_id"] = ""  # it follows from the name
     return replace(entity, **changes) if changes else entity

@@ -9,17 +9,6 @@ from blupow_config.schema.readings import Kind, all_keys
 from .package import EspUnit, readable_keys
 from .project import OWN_FILE
 
-_WISHES: Final = (
-    "name",
-    "icon",
-    "disabled_by_default",
-    "entity_category",
-    "device_class",
-    "unit_of_measurement",
-    "state_class",
-    "accuracy_decimals",
-    "force_update",
-)
 _NOT_READ: Final = "a board does not read it"
 _NO_SUCH_OPTION: Final = "a board has nothing like it"
 _OWN: Final = f"write it into {OWN_FILE}, in ESPHome's words"
@@ -35,8 +24,7 @@ def wishes_for(config: ProxyConfig, unit_id: str) -> dict[str, dict[str, Any]]:
 
 
 def _wish(entity: EntityConfig) -> dict[str, Any]:
-    wish = {option: value for option in _WISHES if (value := getattr(entity, option)) is not None}
-    return wish | ({"internal": True} if entity.internal else {})
+    return entity.looks | ({"internal": True} if entity.internal else {})
 
 
 def left_out(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
