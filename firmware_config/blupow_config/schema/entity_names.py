@@ -50,8 +50,7 @@ def renamed_kept(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -
                 wished = read_or_none(fields.label, entity.get("name"))
                 if wished is None or is_internal(entity):
                     continue
-                names = {of_family(family)[key].name for family in possible_families(unit) if key in of_family(family)}
-                for name in sorted(names.intersection(KEPT_NAMES)):
+                for name in sorted(_own_names(unit, key).intersection(KEPT_NAMES)):
                     if _object_id(wished) != _object_id(name):
                         why = "the companion knows it by that name, rename it in Home Assistant"
                         yield (*path, key, "name"), f"has to stay {name!r}: {why}"
@@ -91,10 +90,15 @@ def _is_borrowed(unit: Mapping[str, Any], kind: Kind, key: str, entity: Mapping[
     name = read_or_none(fields.label, entity.get("name"))
     if name is None or is_internal(entity):
         return False
-    own = {_object_id(of_family(family)[key].name) for family in possible_families(unit) if key in of_family(family)}
+    own = set(map(_object_id, _own_names(unit, key)))
     reserved = KEPT_NAMES if kind is not Kind.TEXT_SENSOR else (*KEPT_NAMES, *OWN_NAMES, *all_text_names())
     kept = own & set(map(_object_id, KEPT_NAMES))
     return not kept and _object_id(name) not in own and _object_id(name) in map(_object_id, reserved)
+
+
+def _own_names(unit: Mapping[str, Any], key: str) -> set[str]:
+    """Return what a reading is called by itself, in the families that the unit may be of."""
+    return {of_family(family)[key].name for family in possible_families(unit) if key in of_family(family)}
 
 
 @cache

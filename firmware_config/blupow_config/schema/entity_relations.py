@@ -11,6 +11,7 @@ from .entities import FORMULA
 from .entity_names import renamed_kept, taken_names
 from .entries import blocks, platform_of, unit_id, unit_of, units_by_number
 from .field import did_you_mean, read_or_none
+from .formula import Formula
 from .readings import Kind, all_keys, families_with, of_family
 
 
@@ -117,7 +118,7 @@ def _taken_ids(content: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> 
         *blocks(content, "time"),
     ]
     for path, entity in named:
-        name = read_or_none(fields.identifier, entity.get("id"))
+        name = _own_id(entity)
         if name is not None:
             first = taken.setdefault(name, path)
             if first != path:
@@ -129,16 +130,16 @@ def _unknown_ids(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
     ids: dict[str, Any] = {}
     texts: set[str] = set()
     for path, entity in _entities(content):
-        name = read_or_none(fields.identifier, entity.get("id"))
+        name = _own_id(entity)
         if name is not None and path[0] == Kind.TEXT_SENSOR:
             texts.add(name)
         elif name is not None:
             ids[name] = entity["id"]
     told = [name for name, given in ids.items() if not isinstance(given, Secret)]
-    needs = dict(_templates(content))
-    for path, block in blocks(content, Kind.SENSOR):
-        formula = read_or_none(FORMULA, block.get("lambda")) if platform_of(block) == "template" else None
-        for name in sorted(formula.ids - ids.keys()) if formula is not None else ():
+    templates = list(_templates(content))
+    needs = {own: formula.ids for _, block, formula in templates if (own := _own_id(block)) is not None}
+    for path, block, formula in templates:
+        for name in sorted(formula.ids - ids.keys()):
             # the name is a word of the formula, which may be a secret
             secret = isinstance(block["lambda"], Secret)
             what = "an id" if secret else repr(name)
@@ -147,21 +148,24 @@ def _unknown_ids(content: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
             else:
                 hint = "" if secret else did_you_mean(name, told)
                 yield (*path, "lambda"), f"asks for {what}, which no sensor has as its `id`{hint}"
-        own = read_or_none(fields.identifier, block.get("id"))
-        if formula is not None and own is not None:
-            if own in formula.ids:
-                yield (*path, "lambda"), "asks for itself"
-            elif own in _needed(formula.ids, needs):
-                yield (*path, "lambda"), "asks for itself, by way of others that ask for it"
+        own = _own_id(block)
+        if own in formula.ids:
+            yield (*path, "lambda"), "asks for itself"
+        elif own in _needed(formula.ids, needs):
+            yield (*path, "lambda"), "asks for itself, by way of others that ask for it"
 
 
-def _templates(content: Mapping[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield the ids of templates, and those that each asks for."""
-    for _, block in blocks(content, Kind.SENSOR):
-        own = read_or_none(fields.identifier, block.get("id"))
+def _own_id(entity: Mapping[str, Any]) -> str | None:
+    name: str | None = read_or_none(fields.identifier, entity.get("id"))
+    return name
+
+
+def _templates(content: Mapping[str, Any]) -> Iterator[tuple[Path_, dict[str, Any], Formula]]:
+    """Yield the templates that have a formula."""
+    for path, block in blocks(content, Kind.SENSOR):
         formula = read_or_none(FORMULA, block.get("lambda")) if platform_of(block) == "template" else None
-        if own is not None and formula is not None:
-            yield own, formula.ids
+        if formula is not None:
+            yield path, block, formula
 
 
 def _needed(ids: Iterable[str], needs: Mapping[str, frozenset[str]]) -> set[str]:

@@ -55,7 +55,7 @@ def unit_of(block: Mapping[str, Any], units: dict[int, dict[str, Any]]) -> dict[
 
 def described_readings(block: Mapping[str, Any], kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the readings that an entry of platform renogy describes."""
-    if block.get("platform") == "renogy":
+    if platform_of(block) == "renogy":
         yield from ((key, block[key]) for key in block if key in all_keys(kind) and isinstance(block[key], dict))
 
 

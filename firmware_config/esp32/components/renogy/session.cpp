@@ -200,8 +200,8 @@ void Session::probed_(const std::optional<Reply> &reply, Millis now) {
     return;
   this->strange_++;
   this->fail(this->any_answer_
-                  ? std::string("answers, but not as a ") + this->map_.family + ": is its family right?"
-                  : "is connected but answers no request: check modbus_address, and the cable of a Bluetooth module");
+                 ? std::string("answers, but not as a ") + this->map_.family + ": is its family right?"
+                 : "is connected but answers no request: check modbus_address, and the cable of a Bluetooth module");
 }
 
 /// Whether a reply shows what the device is.
