@@ -2,19 +2,12 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "check.h"
 #include "esphome/core/hal.h"
 #include "maps.h"
 #include "renogy.h"
 
 using namespace esphome;
-
-static void check(bool holds, const char *what, int line) {
-  if (holds)
-    return;
-  printf("line %d: %s\n", line, what);
-  exit(1);
-}
-#define CHECK(condition) check(condition, #condition, __LINE__)
 
 static constexpr uint64_t STEP = 100;
 static bool has_link;

@@ -3,18 +3,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "check.h"
 #include "renogy_bt.h"
 
 using namespace esphome;
 using State = esp32_ble_tracker::ClientState;
-
-static void check(bool holds, const char *what, int line) {
-  if (holds)
-    return;
-  printf("line %d: %s\n", line, what);
-  exit(1);
-}
-#define CHECK(condition) check(condition, #condition, __LINE__)
 
 static constexpr uint16_t WRITE = 11, NOTIFY = 22, WAKE = 33;
 
