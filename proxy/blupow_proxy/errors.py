@@ -40,6 +40,15 @@ class DeadlineExceededError(BleError):
         self.op = op
 
 
+class GattError(BleError):
+    """The device, or BlueZ for it, refused an operation with an ATT error."""
+
+    def __init__(self, address: str, code: int, message: str) -> None:
+        """Carry the ATT error code, 1..255."""
+        super().__init__(address, message)
+        self.code = code
+
+
 class NoFreeSlotError(BleError):
     """All connection slots of the adapter are allocated."""
 

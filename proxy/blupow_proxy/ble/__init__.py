@@ -1,7 +1,8 @@
 """Bluetooth LE through bleak: the adapter, what is heard, and links to devices."""
 
 from .adapter import Adapter
-from .advertisement import Advertisement
+from .advertisement import AddressType, Advertisement, RawAdvertisement
+from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
 from .inspection import inspect_adapter, inspect_adapters
 from .link import CONNECTING_S, Link, RawFrame
@@ -10,11 +11,17 @@ from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
 
 __all__ = [
+    "CCCD",
     "CONNECTING_S",
     "Adapter",
     "AdapterFacts",
+    "AddressType",
     "Advertisement",
+    "GattCharacteristic",
+    "GattDescriptor",
+    "GattService",
     "Link",
+    "RawAdvertisement",
     "RawFrame",
     "bluetooth_switches",
     "inspect_adapter",

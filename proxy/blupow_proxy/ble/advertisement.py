@@ -1,9 +1,30 @@
 """What a device says of itself."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
+
+
+class AddressType(IntEnum):
+    """Of a device's address, as on the air."""
+
+    PUBLIC = 0
+    RANDOM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RawAdvertisement:
+    """What was received of one device at once: ``data`` are the AD structures of its advertisement and scan response.
+
+    ``address`` has 48 bits, the first octet is the most significant; ``rssi`` is in dBm.
+    """
+
+    address: int
+    address_type: AddressType
+    rssi: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

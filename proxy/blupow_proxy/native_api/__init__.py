@@ -1,5 +1,6 @@
 """The server's half of the ESPHome native API: bytes in, events and bytes out; no I/O."""
 
+from .bluetooth import BLUETOOTH_REQUESTS, LISTENING, BluetoothFeature, BluetoothInfo
 from .encryption import KEY_BYTES, KeyStore, Mode, decode_key, encode_key
 from .entities import (
     Action,
@@ -16,15 +17,31 @@ from .entities import (
 )
 from .identity import fnv1_32, fnv1a_32, object_id_of
 from .node import Area, Node, NodeInfo, SubDevice
-from .session import ActionCalled, Closed, Commanded, KeyChanged, Limits, Proven, Session, SessionEvent, TimeReceived
-from .wire import printable
+from .session import (
+    ActionCalled,
+    BluetoothAsked,
+    Closed,
+    Commanded,
+    KeyChanged,
+    Limits,
+    Proven,
+    Session,
+    SessionEvent,
+    TimeReceived,
+)
+from .wire import Packet, packet, printable
 
 __all__ = [
+    "BLUETOOTH_REQUESTS",
     "KEY_BYTES",
+    "LISTENING",
     "Action",
     "ActionCalled",
     "Area",
     "BinarySensorEntity",
+    "BluetoothAsked",
+    "BluetoothFeature",
+    "BluetoothInfo",
     "ButtonEntity",
     "Closed",
     "Command",
@@ -37,6 +54,7 @@ __all__ = [
     "Node",
     "NodeInfo",
     "NumberEntity",
+    "Packet",
     "Proven",
     "SelectEntity",
     "SensorEntity",
@@ -52,5 +70,6 @@ __all__ = [
     "fnv1_32",
     "fnv1a_32",
     "object_id_of",
+    "packet",
     "printable",
 ]

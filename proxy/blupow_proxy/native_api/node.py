@@ -7,6 +7,7 @@ from aioesphomeapi import api_pb2
 
 from blupow_proxy.errors import LocalProtocolError
 
+from .bluetooth import BluetoothFeature, BluetoothInfo
 from .entities import Action, Entity, SensorEntity, State
 from .identity import fnv1a_32
 from .wire import Packet, packet
@@ -73,6 +74,7 @@ class Node:
     def __init__(self, info: NodeInfo) -> None:
         self.info = info
         self.actions: list[Action] = []
+        self.bluetooth: BluetoothInfo | None = None  # nothing is forwarded
         self._devices: list[SubDevice] = []
         self._slots: dict[Entity, _Slot] = {}
         self._by_key: dict[tuple[type[Entity], int, int], Entity] = {}
@@ -132,9 +134,10 @@ class Node:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def device_info_packet(self, *, encryption_supported: bool, provisionable: bool) -> Packet:
+    def device_info_packet(self, *, encrypted: bool, encryption_supported: bool, provisionable: bool) -> Packet:
         """Return the answer to DeviceInfoRequest."""
         info = self.info
+        features, bluetooth_mac = self._offered(encrypted=encrypted)
         return packet(
             api_pb2.DeviceInfoResponse(
                 name=info.name,
@@ -147,6 +150,8 @@ class Node:
                 project_name=info.project_name,
                 project_version=info.project_version,
                 suggested_area=info.suggested_area,
+                bluetooth_proxy_feature_flags=features,
+                bluetooth_mac_address=bluetooth_mac,
                 api_encryption_supported=encryption_supported,
                 api_encryption_provisionable=provisionable,
                 areas=[api_pb2.AreaInfo(area_id=area.area_id, name=area.name) for area in info.areas],
@@ -156,6 +161,19 @@ class Node:
                 ],
             )
         )
+
+    def capabilities_packet(self, *, encrypted: bool) -> Packet:
+        """Return the answer to DeviceCapabilitiesRequest."""
+        response = api_pb2.DeviceCapabilitiesResponse()
+        if self.bluetooth is not None:
+            features, mac = self._offered(encrypted=encrypted)
+            response.bluetooth_proxy.feature_flags, response.bluetooth_proxy.mac_address = features, mac
+        return packet(response)
+
+    def _offered(self, *, encrypted: bool) -> tuple[BluetoothFeature, str]:
+        if self.bluetooth is None:
+            return BluetoothFeature(0), ""
+        return self.bluetooth.features_for(encrypted=encrypted), self.bluetooth.mac
 
 
 def _forces(entity: Entity) -> bool:

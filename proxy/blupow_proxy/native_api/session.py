@@ -3,8 +3,8 @@
 Messages understood, and their answers: Hello - HelloResponse; Ping - PingResponse; Disconnect - DisconnectResponse;
 DeviceInfo, DeviceCapabilities - theirs; ListEntities - one for each entity and action, then Done; SubscribeStates -
 every current state, then each change, and a question for the time, whose answer is an event; SubscribeLogs - log lines;
-ExecuteService - an event, answered later; entity commands - an event; NoiseEncryptionSetKey - its response. Anything
-else is passed over.
+ExecuteService - an event, answered later; entity commands - an event; NoiseEncryptionSetKey - its response; what is
+asked of a Bluetooth proxy - an event, answered with ``send``. Anything else is passed over.
 """
 
 from collections import deque
@@ -16,6 +16,7 @@ from aioesphomeapi import api_pb2
 from aioesphomeapi.core import MESSAGE_TYPE_TO_PROTO
 from google.protobuf.message import DecodeError, Message
 
+from .bluetooth import BLUETOOTH_REQUESTS
 from .encryption import ZERO_KEY, KeyStore, Mode, decode_key
 from .entities import Action, ButtonEntity, Command, Entity, NumberEntity, SelectEntity, SwitchEntity
 from .framing import (
@@ -88,13 +89,20 @@ class TimeReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class BluetoothAsked:
+    """Something is asked of the Bluetooth proxy; answer with ``send``."""
+
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The session is over; ``reason`` is fit for a log."""
 
     reason: str
 
 
-SessionEvent = Proven | Commanded | ActionCalled | KeyChanged | TimeReceived | Closed
+SessionEvent = Proven | Commanded | ActionCalled | KeyChanged | TimeReceived | BluetoothAsked | Closed
 
 _COMMANDS: Final[dict[str, type[Entity]]] = {
     "SwitchCommandRequest": SwitchEntity,
@@ -139,6 +147,11 @@ class Session:
     def unsent_bytes(self) -> int:
         """Bytes that wait to be taken."""
         return 0 if self._framing is None else len(self._framing.output)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the peer has the key that was set, and so may connect to Bluetooth devices."""
+        return self.greeted and self._keys.mode is Mode.ENCRYPTED
 
     @property
     def has_more(self) -> bool:
@@ -214,6 +227,11 @@ class Session:
             self._send_disconnect()
         self._end("disconnected by us")
         self._events.clear()
+
+    def send(self, message: Packet) -> None:
+        """Send a message that no request of this session has asked for just now; nothing once it is over."""
+        if not self.closing:
+            self._send(message)
 
     def log(self, level: int, line: str) -> None:
         """Pass on a log line (level 1 error .. 7 very verbose) to a peer that asked for it."""
@@ -316,10 +334,18 @@ class Session:
     def _device_info(self, _: Message) -> None:
         changeable = self._keys.changeable
         provisionable = self._keys.mode is Mode.PROVISIONING
-        self._send(self._node.device_info_packet(encryption_supported=changeable, provisionable=provisionable))
+        self._send(
+            self._node.device_info_packet(
+                encrypted=self.encrypted, encryption_supported=changeable, provisionable=provisionable
+            )
+        )
 
     def _capabilities(self, _: Message) -> None:
-        self._send(packet(api_pb2.DeviceCapabilitiesResponse()))
+        self._send(self._node.capabilities_packet(encrypted=self.encrypted))
+
+    def _bluetooth(self, message: Message) -> None:
+        if self._node.bluetooth is not None:
+            self._events.append(BluetoothAsked(message))
 
     def _list_entities(self, _: Message) -> None:
         self.listed = True
@@ -404,4 +430,5 @@ class Session:
         "ExecuteServiceRequest": _execute,
         "NoiseEncryptionSetKeyRequest": _set_key,
         **dict.fromkeys(_COMMANDS, _command),
+        **dict.fromkeys(BLUETOOTH_REQUESTS, _bluetooth),
     }

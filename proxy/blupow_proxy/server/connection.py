@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from blupow_proxy.native_api import Session, SessionEvent
+from blupow_proxy.native_api import Packet, Session, SessionEvent
 
 RECEIVED_BYTES: Final = 4 * 1024  # taken at once: a few ms of small messages, so that others are not held up
 SHARE: Final = 0.25  # of the time that one peer's requests may take; for the rest it is not read
 AHEAD_S: Final = 0.25  # by which it may exceed that: whoever lists thousands of entities is not held up
+LAGGING_BYTES: Final = 64 * 1024  # unsent: a quarter of what ends a session; what can be spared is no longer sent
 CLOSE_S: Final = 1.0  # time for the last bytes to leave before the connection is cut
 
 
@@ -93,6 +94,20 @@ class Connection(asyncio.BufferedProtocol):
         """Send what the session has meanwhile."""
         self._paused = False
         self.flush()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the peer has proven to have the key that was set."""
+        return self.session.encrypted
+
+    @property
+    def lagging(self) -> bool:
+        """Whether the peer does not keep up: what can be spared had better not be sent."""
+        return self.session.unsent_bytes + self.transport.get_write_buffer_size() > LAGGING_BYTES
+
+    def send(self, message: Packet) -> None:
+        """Send a message once the current pass of the loop is over."""
+        self.session.send(message)
 
     def wake(self) -> None:
         """Send what the session has once the current pass of the loop is over."""

@@ -15,6 +15,7 @@ from blupow_proxy.errors import ProxyError
 from blupow_proxy.native_api import (
     Action,
     ActionCalled,
+    BluetoothAsked,
     Closed,
     Command,
     Commanded,
@@ -86,6 +87,8 @@ class ApiServer:
         self.on_proven: Callable[[str], None] = lambda _client_info: None
         self.on_time: Callable[[int], None] = lambda _epoch_s: None
         self.on_key_changed: Callable[[], None] = lambda: None
+        self.on_bluetooth: Callable[[Connection, Any], None] = lambda _connection, _message: None
+        self.on_gone: Callable[[Connection], None] = lambda _connection: None
         self._node = node
         self._keys = keys
         self._host = host
@@ -185,7 +188,9 @@ class ApiServer:
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
-        self._connections.pop(connection, None)
+        if connection in self._connections:
+            del self._connections[connection]
+            self.on_gone(connection)
         if not self._connections:
             self._idle.set()
 
@@ -206,6 +211,8 @@ class ApiServer:
                     self.on_key_changed()
                 case TimeReceived(epoch_s):
                     self.on_time(epoch_s)
+                case BluetoothAsked(message):
+                    self.on_bluetooth(connection, message)
                 case Closed(reason):
                     self._log(logging.DEBUG, "Session of %s ended: %s", connection.peer, reason)
 
