@@ -258,7 +258,7 @@ def test_every_limit_with_a_name_is_found() -> None:
     assert len(NAMED_LIMITS) == (ROOT / "SECURITY.md").read_text().count(".py`: `") - 1  # "as many as are sent in 6 s"
 
 
-@pytest.mark.parametrize("file", ["language/limits", "schema/filters", "schema/formula"])
+@pytest.mark.parametrize("file", ["language/limits", "schema/filters", "schema/formula", "schema/forwarding"])
 def test_every_limit_of_a_configuration_is_in_security_md(file: str) -> None:
     module = importlib.import_module(f"blupow_config.{file.replace('/', '.')}")
     limits = {name for name in vars(module) if name.startswith("MAX_")}

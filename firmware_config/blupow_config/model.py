@@ -38,9 +38,16 @@ class BluetoothConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BluetoothProxyConfig:
-    """What of other Bluetooth devices is forwarded; ``active`` is connections as well."""
+    """What of other Bluetooth devices is forwarded; ``active`` is connections as well, ``connection_slots`` at once.
+
+    ``allow`` and ``deny`` are addresses as AA:BB:CC:DD:EE:FF and names, in which * stands for anything; ``allow`` is
+    all unless some are given, ``deny`` comes first.
+    """
 
     active: bool = True
+    connection_slots: int = 3
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

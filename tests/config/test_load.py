@@ -10,6 +10,7 @@ from yaml import safe_dump
 
 from blupow_config import (
     BluetoothConfig,
+    BluetoothProxyConfig,
     ConfigErrors,
     ProxyConfig,
     UnitConfig,
@@ -82,6 +83,45 @@ renogy:
             update_interval_s=60.0,
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", BluetoothProxyConfig()),
+        ("{}", BluetoothProxyConfig(active=True, connection_slots=3, allow=(), deny=())),
+        ("{active: no, connection_slots: '0x9'}", BluetoothProxyConfig(active=False, connection_slots=9)),
+        (
+            "{allow: [a4-c1-38-00-00-02, A4C138000003, 'Thermo*', Thermo*, '*', 11:22:33:44:55:10]}",
+            BluetoothProxyConfig(
+                allow=("A4:C1:38:00:00:02", "A4:C1:38:00:00:03", "Thermo*", "*", "11:22:33:44:55:10"),
+            ),
+        ),
+        ("{deny: ' LYWSD03MMC '}", BluetoothProxyConfig(deny=("LYWSD03MMC",))),
+        ("{deny: , allow: [12-34, Küche, a-b-c, 12:34, 1234567890*]}", BluetoothProxyConfig(
+            allow=("12-34", "Küche", "a-b-c", "12:34", "1234567890*"))),
+        ("{allow: c4-d3-6a-00-00-02, deny: [C4:D3:6A:00:00:01]}", BluetoothProxyConfig(
+            allow=("C4:D3:6A:00:00:02",), deny=("C4:D3:6A:00:00:01",))),
+    ],
+)  # fmt: skip
+def test_other_devices(tmp_path: Path, written: str, expected: BluetoothProxyConfig) -> None:
+    config = load_config(write(tmp_path, f"{UNIT}\nbluetooth_proxy: {written}\n"))
+    assert config.bluetooth_proxy == expected
+    again = load_config(write(tmp_path, to_yaml(config)))
+    assert again == config
+    assert load_config(write(tmp_path, BASE)).bluetooth_proxy is None
+
+
+def test_many_other_devices(tmp_path: Path) -> None:
+    most = ", ".join(f"A{number}" for number in range(100))
+    config = load_config(write(tmp_path, f"{BASE}bluetooth_proxy: {{deny: [{most}], allow: {'ä' * 124}}}\n"))
+    assert config.bluetooth_proxy is not None
+    assert len(config.bluetooth_proxy.deny) == 100
+    found = mistakes(tmp_path, f"{BASE}bluetooth_proxy: {{deny: [{most}, B], allow: {'ä' * 125}}}\n")
+    assert [mistake.split(": ", 1)[1] for mistake in found] == [
+        "bluetooth_proxy.deny: expected at most 100 addresses and names: a name may stand for many, as `Thermo*`",
+        "bluetooth_proxy.allow: is longer than the 248 bytes that a Bluetooth name may have",
+    ]
 
 
 @pytest.mark.parametrize(

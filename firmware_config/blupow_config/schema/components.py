@@ -4,12 +4,14 @@ from typing import Any, Final
 
 from probatio import Invalid, Optional, Required
 
-from . import fields
+from . import fields, forwarding
 from .field import Block, Field, List, Options, Platforms, json_schema
 
 LEVELS: Final = ("NONE", "ERROR", "WARN", "INFO", "DEBUG", "VERBOSE", "VERY_VERBOSE")
 POLICIES: Final = ("auto", "always", "never")
-PARTS: Final = ("ble", "poller", "server", "discovery", "keys", "storage", "host")  # that have logs of their own
+# that have logs of their own
+PARTS: Final = ("ble", "bluetooth_proxy", "poller", "server", "discovery", "keys", "storage", "host")
+MAX_SLOTS: Final = 9  # ESPHome's own limit
 
 _LEVEL: Final = fields.one_of(*LEVELS, upper=True)
 
@@ -62,7 +64,18 @@ BLUETOOTH: Final = Block(
     }
 )
 BLUETOOTH_PROXY: Final = Block(
-    {Optional("active", default=True, description="Whether clients may connect through it."): fields.boolean}
+    {
+        Optional(
+            "active", default=True, description="Let clients connect to them, over encrypted sessions; else only hear."
+        ): fields.boolean,
+        Optional(
+            "connection_slots", default=3, description="Connections of clients at once, beside those of the units."
+        ): fields.whole_number(1, MAX_SLOTS),
+        Optional(
+            "allow", description='Nothing but these is forwarded: addresses, names, `"Thermo*"`.'
+        ): forwarding.allowed,
+        Optional("deny", default=list, description="These never are, whatever `allow` says."): forwarding.denied,
+    }
 )
 ZEROCONF: Final = Block(
     {

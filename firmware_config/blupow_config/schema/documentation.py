@@ -22,7 +22,8 @@ and complete it as it is written, with this first line:
 
     # yaml-language-server: $schema={url}
 
-Times have a unit (`500ms`, `2s`, `1min`, `1h`). What is in **bold** is required."""
+Times have a unit (`500ms`, `2s`, `1min`, `1h`). What is in **bold** is required. What `bluetooth_proxy:` does has
+[a page of its own](bluetooth_proxy.md)."""
 _FILTERS: Final = """## Filters
 
 They act in their order, as ESPHome's filters of the same names do. A value that goes missing is missing at once.

@@ -47,7 +47,8 @@ _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "enable": True} | {
 }
 
 
-def _read_label(value: Any) -> str:
+def line(value: Any) -> str:
+    """Return a text of one line, without what surrounds it."""
     if value is None or (isinstance(value, str) and not value.strip()):
         raise Invalid("is empty: write a text")
     if isinstance(value, (bool, int, float)):
@@ -57,6 +58,11 @@ def _read_label(value: Any) -> str:
     name = value.strip()
     if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         raise Invalid("expected one line without control characters")
+    return name
+
+
+def _read_label(value: Any) -> str:
+    name = line(value)
     length = len(name.encode())
     if length > LABEL_BYTES:
         hint = "" if name.isascii() else ", where letters such as ä count as 2"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _BOARD: Final = "is of boards: leave it out here, `blupow-proxy esp32 new` writes it for one"
+_ADAPTER: Final = "is of boards: `bluetooth: adapter:` says which adapter it is"
 _SERVICE: Final = "is of boards: here systemd starts again what fails, leave it out"
 
 ELSEWHERE: Final[Mapping[str, str]] = {
@@ -39,7 +40,11 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "api.password": "is no longer known to ESPHome either: use `encryption:`",
     "api.reboot_timeout": _SERVICE,
     "api.id": "has nothing that it could be used for, leave it out",
-    "bluetooth_proxy.connection_slots": "is of boards: leave it out",
+    "bluetooth_proxy.cache_services": "is of boards: here BlueZ remembers what devices have, leave it out",
+    "bluetooth_proxy.connections": "is of boards: `connection_slots:` says how many there are",
+    "bluetooth_proxy.esp32_ble_id": _ADAPTER,
+    "bluetooth_proxy.ble_hub_id": _ADAPTER,
+    "bluetooth_proxy.id": "has nothing that it could be used for, leave it out",
     "esphome.platform": _BOARD,
     "esphome.board": _BOARD,
     "esphome.includes": _BOARD,

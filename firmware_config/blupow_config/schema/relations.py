@@ -10,6 +10,7 @@ from . import fields
 from .entity_relations import entity_mistakes
 from .entries import unit_id
 from .field import read_or_none
+from .forwarding import forwarding_mistakes
 
 _LOAD_FAMILIES: Final = ("auto", "controller")
 _VARIANT_FAMILIES: Final = ("auto", "battery")
@@ -22,6 +23,7 @@ def related_mistakes(content: Any) -> Iterator[tuple[Path_, str]]:
     if not isinstance(content, dict):
         return
     yield from entity_mistakes(content)
+    yield from forwarding_mistakes(content)
     units = content.get("renogy")
     if not isinstance(units, list):
         return

@@ -17,7 +17,7 @@ ROOT: Final = Block(
         Optional("api", default=dict, description="The native API."): components.API,
         Optional("bluetooth", default=dict, description="The Bluetooth adapter."): components.BLUETOOTH,
         Optional(
-            "bluetooth_proxy", description="Other Bluetooth devices: for boards; this proxy serves Renogy units alone."
+            "bluetooth_proxy", description="Every other Bluetooth device, for Home Assistant; off unless written."
         ): components.BLUETOOTH_PROXY,
         Optional("zeroconf", default=dict, description="What is announced on the network."): components.ZEROCONF,
         Optional("logger", default=dict, description="What is logged."): components.LOGGER,
