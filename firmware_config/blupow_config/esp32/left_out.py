@@ -7,7 +7,7 @@ from blupow_config.model import ConfigPath, EntityConfig, ProxyConfig
 from blupow_config.schema.readings import Kind, all_keys
 
 from .package import EspUnit, readable_keys
-from .project import OWN_FILE
+from .project import OWN_FILE, EspProject
 
 _NOT_READ: Final = "a board does not read it"
 _NO_SUCH_OPTION: Final = "a board has nothing like it"
@@ -27,11 +27,12 @@ def _wish(entity: EntityConfig) -> dict[str, Any]:
     return entity.looks | ({"internal": True} if entity.internal else {})
 
 
-def left_out(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:
+def left_out(config: ProxyConfig, project: EspProject) -> Iterator[tuple[ConfigPath, str]]:
     """Yield all that was written for the Pi and is not in the project: its path, and why.
 
     No value is in it, it may be secret.
     """
+    units = {unit.id: unit for unit in project.units}
     for section, content in config.given.items():
         match section:
             case "esphome":
@@ -40,8 +41,10 @@ def left_out(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tupl
                 yield from _readings_not_read(config, units)
             case "sensor" | "binary_sensor" | "text_sensor":
                 yield from _wishes_not_met(Kind(section), content, units)
-            case "api" | "bluetooth_proxy" | "time":
+            case "api" | "time":
                 yield from _decided_otherwise(section, config)
+            case "bluetooth_proxy":
+                yield from _not_forwarded(config, project)
             case _:
                 options = content if isinstance(content, dict) else {}
                 taken = {"level"} if section == "logger" else set()
@@ -49,13 +52,23 @@ def left_out(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tupl
 
 
 def _decided_otherwise(section: str, config: ProxyConfig) -> Iterator[tuple[ConfigPath, str]]:
-    forwarding = config.bluetooth_proxy
     if section == "api" and not config.api.encryption:
         yield (section, "encryption"), "a board encrypts, with the key in its secrets.yaml"
-    elif section == "bluetooth_proxy" and forwarding is not None and not forwarding.active:
-        yield (section, "active"), "a board lends its free links"
     elif section == "time" and config.time.platform != "homeassistant":
         yield (section,), "a board's clock is Home Assistant's"
+
+
+def _not_forwarded(config: ProxyConfig, project: EspProject) -> Iterator[tuple[ConfigPath, str]]:
+    given = config.given["bluetooth_proxy"] or {}
+    forwarding = config.bluetooth_proxy
+    if forwarding is not None and forwarding.active:
+        if not project.lends_links:
+            yield ("bluetooth_proxy", "active"), "the units take all links of this board, so it only hears"
+        elif "connection_slots" in given and project.lent_links < forwarding.connection_slots:
+            yield ("bluetooth_proxy", "connection_slots"), "the board has fewer links that no unit takes"
+    for option in ("allow", "deny"):
+        if option in given:
+            yield ("bluetooth_proxy", option), "a board forwards all that it hears"
 
 
 def _readings_not_read(config: ProxyConfig, units: Mapping[str, EspUnit]) -> Iterator[tuple[ConfigPath, str]]:

@@ -8,6 +8,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
+from blupow_config.model import BluetoothProxyConfig
+
 from .boards import BOARDS
 from .marks import marked
 from .names import TAKEN, free_name, part_ids, stems
@@ -32,7 +34,7 @@ class ProjectError(Exception):
 class EspProject:
     """An ESP32: without ``units`` it is a plain Bluetooth proxy; ``areas`` are names by id.
 
-    ``is_name_secret``: no message shows ``name``.
+    ``is_name_secret``: no message shows ``name``. ``forwarding`` is a Pi's; None is all that the board can.
     """
 
     board: str
@@ -46,6 +48,7 @@ class EspProject:
     port: int = _PORT
     log_level: str = "INFO"
     is_name_secret: bool = False
+    forwarding: BluetoothProxyConfig | None = None
 
     @property
     def main_file(self) -> str:
@@ -61,6 +64,22 @@ class EspProject:
     def needs_network(self) -> bool:
         """Whether the user has to say which network to join."""
         return BOARDS[self.board].network == "wifi"
+
+    @property
+    def free_links(self) -> int:
+        """How many links no unit takes."""
+        return BOARDS[self.board].links - len(self.units)
+
+    @property
+    def lends_links(self) -> bool:
+        """Whether Home Assistant can connect through the board."""
+        return self.free_links > 0 and (self.forwarding is None or self.forwarding.active)
+
+    @property
+    def lent_links(self) -> int:
+        """How many connections of Home Assistant the board holds, if it lends any."""
+        wanted = self.free_links if self.forwarding is None else self.forwarding.connection_slots
+        return min(wanted, self.free_links)
 
     def files(self) -> dict[str, str]:
         """Return the content of every file but the user's own, by its path."""
@@ -133,7 +152,7 @@ class EspProject:
         if not board.owns_units:
             return
         yield "bluetooth"
-        if len(self.units) < board.links:
+        if self.free_links or self.forwarding is not None:
             yield "bluetooth_proxy"
         if self.units:
             yield from ("blupow", "link")
@@ -155,7 +174,8 @@ class EspProject:
             "substitutions:",
             f"  project_version: {flow(self.version)}",
             f'  links: "{board.links}"',
-            f'  free_links: "{board.links - len(self.units)}"',
+            f"  lends_links: {str(self.lends_links).lower()}",
+            f'  lent_links: "{max(self.lent_links, 1)}"',  # ESPHome knows no none
             f'  api_port: "{self.port}"',
             "esphome:",
             *(f"  {option}: {flow(value)}" for option, value in esphome.items()),

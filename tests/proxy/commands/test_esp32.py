@@ -51,7 +51,7 @@ def test_writes_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert f"esphome run {folder}/van-shed.yaml" in capsys.readouterr().out
     project = load(folder / "van-shed.yaml")
     assert project["esphome"]["name"] == "van-shed"
-    assert project["substitutions"]["free_links"] == "2"
+    assert (project["substitutions"]["lends_links"], project["substitutions"]["lent_links"]) == (True, "2")
     for package in project["packages"].values():
         assert (folder / (package if isinstance(package, str) else package["file"])).is_file()
     unit = load(folder / "packages" / "unit_1.yaml")
@@ -292,7 +292,7 @@ SECOND_KEY = "HxAREhMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4="
 EVERYTHING = """\
 logger: {level: DEBUG, logs: {ble: INFO}}
 bluetooth: {adapter: hci1}
-bluetooth_proxy: {active: false}
+bluetooth_proxy: {active: false, deny: "Thermo*"}
 time: [{platform: host}]
 sensor:
   - platform: renogy
@@ -314,7 +314,7 @@ def test_takes_over_what_it_can_and_names_the_rest(
     assert [line.split(": ")[0] for line in said] == [
         "logger.logs",
         "bluetooth.adapter",
-        "bluetooth_proxy.active",
+        "bluetooth_proxy.deny",
         "time",
         "sensor.0.pv_voltage.filters",
         "sensor.0.pv_voltage.id",
@@ -330,6 +330,46 @@ def test_takes_over_what_it_can_and_names_the_rest(
     assert entities["pv_power"]["disabled_by_default"] is True
     assert new(folder, "--from", str(file)) == 0
     assert "logger.level" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("forwarding", "units", "expected", "said"),
+    [
+        ("{}", 1, (True, "2"), []),
+        ("{connection_slots: 1}", 1, (True, "1"), []),
+        ("{connection_slots: 2}", 1, (True, "2"), []),
+        ("{connection_slots: 3}", 1, (True, "2"), ["connection_slots: the board has fewer links that no unit takes"]),
+        ("{active: false, connection_slots: 3}", 1, (False, "2"), []),
+        ("{deny: Thermo}", 3, (False, "1"), ["active: the units take all", "deny: a board forwards all"]),
+        ("{active: false, allow: ['T*']}", 3, (False, "1"), ["allow: a board forwards all that it hears"]),
+        ("", 3, (False, "1"), ["active: the units take all links of this board, so it only hears"]),
+    ],
+)
+def test_forwards_other_devices_as_the_pi_does(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    forwarding: str,
+    units: int,
+    expected: tuple[bool, str],
+    said: list[str],
+) -> None:
+    listed = "".join(f"  - {{address: C4:D3:6A:00:00:0{n}, name: N{n}, family: dcc}}\n" for n in range(units))
+    file = pi(tmp_path, monkeypatch, listed, more=f"bluetooth_proxy: {forwarding}\n")
+    assert new(tmp_path / "new", "--from", str(file)) == 0
+    project = load(tmp_path / "new" / "shed.yaml")
+    assert "bluetooth_proxy" in project["packages"]
+    assert (project["substitutions"]["lends_links"], project["substitutions"]["lent_links"]) == expected
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(said)
+    for line, words in zip(lines, said, strict=True):
+        assert f"not taken over: bluetooth_proxy.{words}" in line
+
+
+def test_units_leave_nothing_to_a_proxy_that_nobody_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    units = "".join(f"  - {{address: C4:D3:6A:00:00:0{n}, name: N{n}, family: dcc}}\n" for n in range(3))
+    assert new(tmp_path / "new", "--from", str(pi(tmp_path, monkeypatch, units))) == 0
+    assert "bluetooth_proxy" not in load(tmp_path / "new" / "shed.yaml")["packages"]
 
 
 def test_lists_the_readings_that_the_pi_shows(

@@ -53,13 +53,14 @@ class Source:
             port=config.api.port,
             log_level=config.logger.level,
             is_name_secret=("esphome", "name") in config.secret_paths,
+            forwarding=config.bluetooth_proxy,
         )
         project.check()
         return project
 
     def left_out(self, project: EspProject) -> Iterator[str]:
         """Yield a line for all that was written for the Pi and is not in the project."""
-        for path, why in left_out(self.config, {unit.id: unit for unit in project.units}):
+        for path, why in left_out(self.config, project):
             yield f"{dotted(path)}: {why}"
         if self.file is not None and self.config.api.encryption and project.key is None:
             yield "api.encryption.key: the Pi has none yet, so the board has one of its own, in its secrets.yaml"
