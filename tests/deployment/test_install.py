@@ -142,6 +142,23 @@ def test_it_starts_with_the_machine(machine: Machine) -> None:
     assert machine.do("readlink", str(link)).strip() == str(service.PACKAGED_UNIT)
 
 
+def test_other_devices_are_heard_with_one_right_more(machine: Machine) -> None:
+    machine.at(service.CONFIG).write_text(CONFIG + "bluetooth_proxy:\n")
+    doctor = machine.do("blupow-proxy", "doctor", code=1)
+    assert re.search(r"^note +advertisements .*install-service", doctor, re.MULTILINE)
+    machine.do("blupow-proxy", "install-service", str(service.CONFIG))
+    assert is_active(machine)
+    assert machine.service("AmbientCapabilities").split() == ["cap_net_admin"]
+    assert "AF_BLUETOOTH" in machine.service("RestrictAddressFamilies").split()
+    assert machine.service("PrivateUsers") == "no"
+    status = machine.do("cat", f"/proc/{main_process(machine)}/status")
+    assert int(re.findall(r"^CapEff:\s+([0-9a-f]+)$", status, re.MULTILINE)[0], 16) == 1 << 12
+    assert re.search(r"^fine +advertisements", machine.do("blupow-proxy", "doctor", code=1), re.MULTILINE)
+    machine.at(service.CONFIG).write_text(CONFIG)
+    machine.do("blupow-proxy", "install-service", str(service.CONFIG))
+    assert not machine.service("AmbientCapabilities")
+
+
 def test_options_that_write_more(machine: Machine) -> None:
     machine.at(service.CONFIG).write_text(CONFIG + "bluetooth: {auto_recovery: true}\n")
     machine.do("blupow-proxy", "install-service", "--volatile-log", str(service.CONFIG))

@@ -151,7 +151,10 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
     substitutions = dict(args.substitutions)
     copies = _copies(host, args.file, substitutions, replace=args.replace)
     options = service.Options(
-        volatile_log=args.volatile_log, auto_recovery=config.bluetooth.auto_recovery, substitutions=substitutions
+        volatile_log=args.volatile_log,
+        auto_recovery=config.bluetooth.auto_recovery,
+        raw_advertisements=config.bluetooth_proxy is not None,
+        substitutions=substitutions,
     )
     _warn_of_variables(sorted(environment_variables(args.file, substitutions)))
     changed = _write_units(host, _files(options))

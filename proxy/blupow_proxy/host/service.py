@@ -20,10 +20,12 @@ _SYSTEM: Final = Path("/etc/systemd/system")
 UNIT: Final = _SYSTEM / f"{NAME}.service"
 BLUETOOTH: Final = _SYSTEM / "bluetooth.service.d" / f"{NAME}.conf"
 RECOVERY: Final = _SYSTEM / f"{NAME}.service.d" / "auto-recovery.conf"
+# of a name that `systemctl edit` comes after, so that whoever wants can take the rights away again
+ADVERTISEMENTS: Final = RECOVERY.with_name("advertisements.conf")
 SUBSTITUTIONS: Final = RECOVERY.with_name("substitutions.conf")
 JOURNAL: Final = Path("/etc/systemd/journald.conf.d") / f"{NAME}.conf"
 SYSUSERS: Final = Path("/etc/sysusers.d") / f"{USER}.conf"
-WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, SUBSTITUTIONS, JOURNAL, SYSUSERS)
+WRITTEN: Final = (UNIT, BLUETOOTH, RECOVERY, ADVERTISEMENTS, SUBSTITUTIONS, JOURNAL, SYSUSERS)
 
 # What the Debian package brings: systemd prefers a file of /etc to one of the same name in /usr.
 PACKAGE: Final = Path("/usr/lib") / NAME
@@ -48,10 +50,14 @@ class UnitFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What only some want of a service: ``substitutions`` are those that `run` is given."""
+    """What only some want of a service: ``substitutions`` are those that `run` is given.
+
+    ``raw_advertisements`` are those that the kernel gives to whom it trusts.
+    """
 
     volatile_log: bool = False
     auto_recovery: bool = False
+    raw_advertisements: bool = False
     substitutions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -77,6 +83,8 @@ def option_files(options: Options, program: str = _PROGRAM) -> list[UnitFile]:
         files.append(UnitFile(SUBSTITUTIONS, f"[Service]\nExecStart=\nExecStart={program} {given} {CONFIG}\n"))
     if options.auto_recovery:
         files.append(UnitFile(RECOVERY, _template("auto-recovery.conf")))
+    if options.raw_advertisements:
+        files.append(UnitFile(ADVERTISEMENTS, _template("advertisements.conf")))
     if options.volatile_log:
         files.append(UnitFile(JOURNAL, _template("journald.conf")))
     return files

@@ -181,6 +181,19 @@ def test_the_right_to_recover_an_adapter_comes_and_goes_with_the_option(shed: Sh
     assert not shed.at(installed.RECOVERY).exists()
 
 
+def test_the_right_to_hear_advertisements_comes_and_goes_with_the_proxy_for_others(shed: Shed) -> None:
+    plain = shed.file.read_text()
+    shed.file.write_text(plain + "bluetooth_proxy:\n")
+    assert shed.install() == 0
+    rights = shed.at(installed.ADVERTISEMENTS).read_text()
+    assert "AmbientCapabilities=CAP_NET_ADMIN\n" in rights
+    assert "DeviceAllow" not in rights
+    assert not shed.at(installed.RECOVERY).exists()
+    shed.file.write_text(plain)
+    assert shed.install("--replace") == 0
+    assert not shed.at(installed.ADVERTISEMENTS).exists()
+
+
 def test_a_file_that_would_take_the_place_of_the_configuration(shed: Shed, capsys: Capture) -> None:
     shed.file.with_name("proxy.yaml").write_text("esphome: {area: Van}\n")
     shed.file.write_text("packages: [!include proxy.yaml]\nesphome: {name: shed}\n")
@@ -190,7 +203,7 @@ def test_a_file_that_would_take_the_place_of_the_configuration(shed: Shed, capsy
 
 
 def test_a_dry_run_prints_everything_but_secrets(shed: Shed, capsys: Capture) -> None:
-    shed.file.write_text(shed.file.read_text() + "bluetooth: {auto_recovery: true}\n")
+    shed.file.write_text(shed.file.read_text() + "bluetooth: {auto_recovery: true}\nbluetooth_proxy:\n")
     assert shed.install("--dry-run", "--volatile-log") == 0
     assert not shed.files()
     out = capsys.readouterr().out

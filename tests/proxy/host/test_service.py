@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from blupow_proxy.host import service
 
 ROOT = Path(__file__).parents[3]
 MOST_EXPOSURE = 17  # tenths; 12 when it was written
+MOST_EXPOSURE_LISTENING = 24  # with the right to hear advertisements from the kernel; 19 when it was written
 
 
 @pytest.fixture
@@ -20,6 +22,9 @@ def analyze() -> str:
             pytest.fail("systemd-analyze is missing")
         pytest.skip("systemd-analyze is missing")
     return tool
+
+
+LISTENING = service.Options(raw_advertisements=True)
 
 
 def unit(folder: Path, python: str = sys.executable, needs: tuple[Path, ...] = ()) -> Path:
@@ -38,6 +43,23 @@ def test_little_is_exposed(tmp_path: Path, analyze: str) -> None:
     command = [analyze, "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_little_more_is_exposed_where_other_devices_are_heard(tmp_path: Path, analyze: str) -> None:
+    file = unit(tmp_path)
+    (drop_in,) = service.option_files(LISTENING)
+    file.write_text(file.read_text() + drop_in.content)
+    command = [analyze, "security", "--offline=true", f"--threshold={MOST_EXPOSURE_LISTENING}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"✗ CapabilityBoundingSet=~(\S+)", done.stdout) == ["CAP_NET_ADMIN"]
+    done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
+    assert not [line for line in (done.stdout + done.stderr).splitlines() if "blupow-proxy" in line]
+
+
+def test_a_user_can_take_the_right_away_again() -> None:
+    """`systemctl edit` writes override.conf, and the last one counts."""
+    assert service.ADVERTISEMENTS.name < "override.conf"
 
 
 def test_systemd_understands_it(tmp_path: Path, analyze: str) -> None:
@@ -96,7 +118,9 @@ def test_where_the_state_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_template_is_written_somewhere() -> None:
-    options = service.Options(volatile_log=True, auto_recovery=True, substitutions={"area": "Shed"})
+    options = service.Options(
+        volatile_log=True, auto_recovery=True, raw_advertisements=True, substitutions={"area": "Shed"}
+    )
     files = service.unit_files(Path("/usr/bin/python3"), [], options)
     assert {file.content for file in files if file.path not in (service.UNIT, service.SUBSTITUTIONS)} == {
         path.read_text() for path in (ROOT / "firmware_config" / "pi").iterdir() if path.suffix == ".conf"
