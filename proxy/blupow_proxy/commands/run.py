@@ -32,6 +32,10 @@ _LEVELS: Final = {
 }
 
 
+NO_CONNECTIONS: Final = (
+    "lets no client connect while `api: encryption:` is false: turn that on, or write `active: false` to do without"
+)
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -88,9 +92,9 @@ def _prepare_log(file: Path, config: ProxyConfig) -> None:
     logging.getLogger("blupow_proxy").setLevel(_LEVELS[config.logger.level])
     for part, level in config.logger.logs.items():
         logging.getLogger(f"blupow_proxy.{part}").setLevel(_LEVELS[level])
-    if config.bluetooth_proxy is not None:
-        _LOGGER.warning("`bluetooth_proxy:` is for boards: this proxy serves Renogy units, and forwards nothing else")
-    if not config.renogy:
+    if config.bluetooth_proxy is not None and config.bluetooth_proxy.active and not config.api.encryption:
+        _LOGGER.warning("`bluetooth_proxy:` %s", NO_CONNECTIONS)
+    if not config.renogy and config.bluetooth_proxy is None:
         _LOGGER.warning("No units to read: list them under `renogy:` in %s", file)
     if secrets_exposed(file):
         _LOGGER.warning("Other users can read the secrets beside %s: chmod o-r them", file)

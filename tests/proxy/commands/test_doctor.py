@@ -10,13 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from blupow_config import ApiConfig, BluetoothProxyConfig, EsphomeConfig, ProxyConfig
 from blupow_proxy.ble.failures import BLOCKED, DBUS_AWAY
 from blupow_proxy.cli import main
 from blupow_proxy.commands.doctor.bluetooth import check_adapter, check_bluez, check_group, check_rfkill
 from blupow_proxy.commands.doctor.configuration import check_configuration
 from blupow_proxy.commands.doctor.finding import Finding, Verdict
+from blupow_proxy.commands.doctor.forwarding import check_connections, check_rights
 from blupow_proxy.commands.doctor.network import check_mdns, check_port
 from blupow_proxy.commands.doctor.system import check_clock, check_service, check_state
+from blupow_proxy.host import service
 
 Capture = pytest.CaptureFixture[str]
 FINE, NOTE, WRONG = Verdict.FINE, Verdict.NOTE, Verdict.WRONG
@@ -169,6 +172,46 @@ def test_a_package_that_has_just_been_installed(tmp_path: Path) -> None:
     assert "install-service FILE" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("forwarding", "encryption", "verdict", "words"),
+    [
+        (BluetoothProxyConfig(connection_slots=2), True, FINE, "2 connections"),
+        (BluetoothProxyConfig(), False, NOTE, "or write `active: false`"),
+        (BluetoothProxyConfig(active=False), False, FINE, "nobody connects"),
+    ],
+)
+def test_connections_to_other_devices(
+    forwarding: BluetoothProxyConfig, encryption: bool, verdict: Verdict, words: str
+) -> None:
+    esphome = EsphomeConfig(name="shed", friendly_name="Shed")
+    config = ProxyConfig(esphome=esphome, api=ApiConfig(encryption=encryption), bluetooth_proxy=forwarding)
+    finding = check_connections(config)
+    assert finding.verdict is verdict
+    assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "capabilities", "sockets", "verdict", "words"),
+    [
+        (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 0, False, FINE, "the service"),
+        (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=", 1 << 12, True, NOTE, "install-service /etc/blupow/"),
+        (service.CONFIG, "LoadState=not-found\nAmbientCapabilities=", 1 << 12, True, FINE, "this user"),
+        (service.CONFIG, None, 0, True, NOTE, "compose.yaml says how a container gets it"),
+        (Path("a.yaml"), "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 1 << 13, True, NOTE, "has CAP_NET"),
+        (Path("shed.yaml"), "", (1 << 41) - 1, True, FINE, "this user"),
+        (Path("shed.yaml"), "", 1 << 12, False, NOTE, "no Bluetooth"),
+    ],
+)
+def test_who_hears_advertisements_as_they_were_sent(
+    tmp_path: Path, file: Path, said: str | None, capabilities: int, sockets: bool, verdict: Verdict, words: str
+) -> None:
+    status = tmp_path / "status"
+    status.write_text(f"Name:\tpython\nCapPrm:\t{2**41 - 1:016x}\nCapEff:\t{capabilities:016x}\nCapBnd:\t0\n")
+    finding = check_rights(file, lambda *_: said, status, lambda: sockets)
+    assert finding.verdict is verdict
+    assert words in finding.message
+
+
 def test_the_state(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
     assert check_state(folder).verdict is FINE
@@ -218,6 +261,12 @@ def test_the_command(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Monkey
             "subject": "Bluetooth adapter",
             "message": DBUS_AWAY,
         }
+    assert "advertisements" not in found
+    file.write_text("esphome: {name: $name}\nbluetooth_proxy:\n")
+    main([*given, "--json"])
+    found = {it["subject"]: it for it in json.loads(capsys.readouterr().out)}
+    assert found["Bluetooth proxy"]["verdict"] == "fine"
+    assert found["advertisements"]["verdict"] in ("fine", "note")
     main(given)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(found)

@@ -31,6 +31,27 @@ def test_a_user_without_a_home(tmp_path: Path, capsys: Capture, monkeypatch: pyt
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", ["No units to read"]),
+        ("bluetooth_proxy:\n", []),
+        ("api: {encryption: false}\nbluetooth_proxy: {active: false}\n", []),
+        ("api: {encryption: false}\nbluetooth_proxy:\n", ["`bluetooth_proxy:` lets no client connect while"]),
+    ],
+)
+def test_what_is_odd_about_a_configuration(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, more: str, said: list[str]
+) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = f"port: {taken.getsockname()[1]}"
+        text = more.replace("api: {", f"api: {{{port}, ") if "api:" in more else f"{more}api: {{{port}}}\n"
+        assert main(["run", configuration(tmp_path, text), "--state-dir", str(tmp_path / "state")]) == 78
+    logged = [record.getMessage() for record in caplog.records if record.name == "blupow_proxy.commands.run"]
+    assert len(logged) == len(said)
+    assert all(words in message for words, message in zip(said, logged, strict=True))
+
+
 @pytest.mark.parametrize("secret", [False, True])
 def test_a_port_that_is_taken(tmp_path: Path, capsys: Capture, *, secret: bool) -> None:
     with socket.create_server(("", 0)) as taken:

@@ -16,6 +16,7 @@ from blupow_proxy.host import service
 from .bluetooth import bluez_version, check_adapter, check_bluez, check_group, check_rfkill
 from .configuration import check_configuration
 from .finding import Finding, Verdict, note
+from .forwarding import check_connections, check_rights
 from .network import check_mdns, check_port
 from .system import check_clock, check_service, check_state
 
@@ -70,6 +71,9 @@ def _findings(file: Path | None, substitutions: Mapping[str, str], state_dir: Pa
     if blocked is not None:
         yield blocked
     yield asyncio.run(check_adapter(None if config is None else config.bluetooth.adapter))
+    if config is not None and config.bluetooth_proxy is not None and file is not None:
+        yield check_connections(config)
+        yield check_rights(file)
     if config is not None and file is not None:
         yield check_port(config.api.port, config.esphome.name)
     if config is None or config.zeroconf.enabled:
