@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from blupow_config import ConfigErrors
+from blupow_config import BluetoothProxyConfig, ConfigErrors, load_config
 from blupow_config.language.nodes import Lambda
 from blupow_config.language.tree import Tree
+from blupow_config.schema.hints import elsewhere
 
 sys.path.insert(0, str(Path(__file__).parent))
 from projects import FILES, Maker, Project, smaller
@@ -209,6 +210,43 @@ def test_what_is_alike(oracle: Oracle, tmp_path: Path, files: dict[str, str]) ->
         assert mistakes, f"ESPHome: {answer['error']}\nours: {content}"
     else:
         assert (content, mistakes) == (answer["content"], [])
+
+
+OPTIONS = """
+import json
+from esphome.components import bluetooth_proxy
+shape = bluetooth_proxy._esp32_config_schema().validators[0].schema
+bounds = bluetooth_proxy.CONFIG_SCHEMA.validators[1]
+def accepts(value):
+    try:
+        bounds({"connection_slots": value})
+    except Exception:
+        return False
+    return True
+defaults = {str(option): option.default() for option in shape if option in ("active", "connection_slots")}
+print(json.dumps([sorted(map(str, shape)), defaults, [value for value in range(-1, 20) if accepts(value)]]))
+"""
+
+
+@pytest.mark.reference
+def test_a_bluetooth_proxys_options_are_those_of_esphome_or_say_what_to_do_instead(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    done = subprocess.run([BUILT / "venv/bin/python", "-c", OPTIONS], capture_output=True, text=True, check=True)
+    options, defaults, slots = json.loads(done.stdout)
+    ours = BluetoothProxyConfig()
+    assert defaults == {"active": ours.active, "connection_slots": ours.connection_slots}
+    path = tmp_path / "proxy.yaml"
+    for value in range(-1, 20):
+        path.write_text(f"esphome: {{name: shed}}\nbluetooth_proxy: {{connection_slots: {value}}}\n")
+        if value in slots:
+            load_config(path)
+        else:
+            with pytest.raises(ConfigErrors):
+                load_config(path)
+    assert {"active", "connection_slots", "cache_services", "connections"} < set(options)
+    for option in {*options} - {"active", "connection_slots"}:
+        assert elsewhere(["bluetooth_proxy", option]), option
 
 
 OTHERWISE: list[tuple[str, dict[str, str], Any, Any]] = [  # reason, files, what ESPHome makes of it, what we do

@@ -71,6 +71,7 @@ def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
         "esphome": {"name": "own", "area": "Küche"},
         "api": {"port": 6055},
         "logger": {"level": "debug"},
+        "bluetooth_proxy": {"deny": "Thermo*"},  # which the units leave no link to
         "renogy": units,
         "sensor": [{"platform": "renogy", "renogy_id": "secrets"} | readings],
     }
@@ -78,6 +79,8 @@ def test_takes_ids_names_and_wishes_of_any_kind(tmp_path: Path) -> None:
     assert main(["esp32", "new", str(tmp_path / "new"), "--board", "esp32-s3", "--from", f"{tmp_path}/proxy.yaml"]) == 0
     done = run(tmp_path / "new", "config", "own-board.yaml", quiet=False)
     assert done.returncode == 0, done.stdout[-3000:]
+    (forwarding,) = re.findall(r"^bluetooth_proxy:\n((?:  .*\n)+)", done.stdout, re.MULTILINE)
+    assert "  active: false\n" in forwarding
     assert all(f'Unit "${number}" of ${{links}}' in done.stdout for number in range(3))
 
 

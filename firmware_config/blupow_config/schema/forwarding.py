@@ -13,6 +13,7 @@ from .field import Field, Json, json_schema, read_or_none
 
 MAX_ENTRIES: Final = 100  # of one list: each name that is heard is compared with all of them
 MAX_NAME_BYTES: Final = 248  # Bluetooth's own limit of a device's name
+MAX_STARS: Final = 3  # of one name, as `*kitchen*left*`: with many, comparing takes as long as whoever advertises likes
 
 # What somebody meant as an address, right or not: as a name it would silently fit no device.
 _ADDRESS_LIKE: Final = (
@@ -36,11 +37,15 @@ def _read_device(value: Any) -> str:
         return str(address)
     if len(text.encode()) > MAX_NAME_BYTES:
         raise Invalid(f"is longer than the {MAX_NAME_BYTES} bytes that a Bluetooth name may have")
+    if text.count("*") > MAX_STARS:
+        raise Invalid(f"expected at most {MAX_STARS} * in a name")
     return text
 
 
 def _json_device() -> Json:
-    no_mistake = rf"^\s*(?!({'|'.join(_ADDRESS_LIKE)})\s*$)(?=\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
+    none_of = [rf"({'|'.join(_ADDRESS_LIKE)})\s*$", rf"(.*\*){{{MAX_STARS + 1}}}"]
+    one_line = r"(?=\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
+    no_mistake = r"^\s*" + "".join(f"(?!{pattern})" for pattern in none_of) + one_line
     name = {"type": "string", "pattern": no_mistake, "maxLength": MAX_NAME_BYTES}
     return {"anyOf": [name, *json_schema(fields.mac_address)["anyOf"]]}
 

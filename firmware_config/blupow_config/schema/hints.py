@@ -44,6 +44,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "bluetooth_proxy.connections": "is of boards: `connection_slots:` says how many there are",
     "bluetooth_proxy.esp32_ble_id": _ADAPTER,
     "bluetooth_proxy.ble_hub_id": _ADAPTER,
+    "bluetooth_proxy.setup_priority": "is of boards: leave it out",
     "bluetooth_proxy.id": "has nothing that it could be used for, leave it out",
     "esphome.platform": _BOARD,
     "esphome.board": _BOARD,
