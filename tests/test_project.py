@@ -48,12 +48,14 @@ IO_MODULES = {"asyncio", "socket", "selectors", "threading", "subprocess", "time
 # package of blupow_proxy: the packages that it may import, itself and errors aside
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "allowance": set(),
     "modbus": set(),
     "renogy": set(),
     "native_api": set(),
     "ble": {"modbus", "renogy"},
     "poller": {"modbus", "renogy"},
-    "server": {"native_api"},
+    "server": {"allowance", "native_api"},
+    "bluetooth_proxy": {"allowance", "ble", "native_api"},
     "client": set(),
     "storage": set(),
     "host": {"poller", "storage"},

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from blupow_proxy.allowance import Allowance, PeerLog
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.native_api import (
     Action,
@@ -30,7 +31,6 @@ from blupow_proxy.native_api import (
     TimeReceived,
 )
 
-from .allowance import Allowance, PeerLog
 from .connection import RECEIVED_BYTES, Connection
 
 DEFAULT_PORT: Final = 6053  # ESPHome's

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .allowance import Allowance
+from blupow_proxy.allowance import Allowance
 
 _LEVELS: Final = ((logging.ERROR, 1, "E"), (logging.WARNING, 2, "W"), (logging.INFO, 3, "I"), (logging.DEBUG, 5, "D"))
 _VERBOSE: Final = (6, "V")

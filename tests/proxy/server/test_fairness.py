@@ -14,7 +14,7 @@ from seeds import FUZZ_KEY, MemoryKeys, fuzz_node
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.native_api import Action, Command, Entity, Mode
 from blupow_proxy.server import ApiServer, ServerLimits
-from blupow_proxy.server.allowance import BURST_LINES
+from blupow_proxy.allowance import BURST_LINES
 from blupow_proxy.server.connection import AHEAD_S, SHARE, Connection
 from blupow_proxy.server.listener import ADDRESSES
 

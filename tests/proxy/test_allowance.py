@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from blupow_proxy.server.allowance import BURST_LINES, SECONDS_A_LINE, Allowance, PeerLog
+from blupow_proxy.allowance import BURST_LINES, SECONDS_A_LINE, Allowance, PeerLog
 
 
 def test_some_at_once_and_then_a_share() -> None:
