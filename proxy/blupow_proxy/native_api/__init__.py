@@ -29,7 +29,7 @@ from .session import (
     SessionEvent,
     TimeReceived,
 )
-from .wire import Packet, packet, printable
+from .wire import Packet, encode_varint, packet, printable
 
 __all__ = [
     "BLUETOOTH_REQUESTS",
@@ -67,6 +67,7 @@ __all__ = [
     "TimeReceived",
     "decode_key",
     "encode_key",
+    "encode_varint",
     "fnv1_32",
     "fnv1a_32",
     "object_id_of",

@@ -1,0 +1,102 @@
+"""Which devices are for clients: not our own, and not what the user keeps from them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Final
+
+from blupow_proxy.ble import RawAdvertisement
+
+from .addresses import address_number
+
+MAX_NAMES: Final = 1024  # devices whose name is remembered: more than are ever near, even with changing addresses
+SHORT_NAME: Final = 0x08  # AD types
+COMPLETE_NAME: Final = 0x09
+_ADDRESS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+
+
+class Verdict(Enum):
+    """Whether a device is for clients; the values complete "This device"."""
+
+    FREE = "is free"
+    OWNED = "is read by this proxy itself"
+    DENIED = "is kept from clients by `allow` or `deny` of bluetooth_proxy"
+
+
+class Rules:
+    """Judges devices by address and name.
+
+    ``allow`` and ``deny`` hold addresses, or names in which ``*`` stands for anything, in whatever case. With
+    ``allow``, only what is in it is free; what is in ``deny`` is not. Who was not heard to say its name has none.
+    """
+
+    def __init__(self, *, owned: Iterable[str], allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
+        self._owned = frozenset(map(address_number, owned))
+        self._allow_all = not allow
+        self._allowed, self._allowed_names = _parted(allow)
+        self._denied, self._denied_names = _parted(deny)
+        self._by_name = self._allowed_names is not None or self._denied_names is not None
+        self._names: dict[int, tuple[bytes, Verdict]] = {}
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The addresses of our own devices."""
+        return self._owned
+
+    def hears(self, advertisement: RawAdvertisement) -> bool:
+        """Whether clients may hear of it; what it says of its name is remembered."""
+        address = advertisement.address
+        if self._by_name and address not in self._owned:
+            name = device_name(advertisement.data)
+            if name is not None:
+                self._remember(address, name)
+        return self.verdict(address) is Verdict.FREE
+
+    def verdict(self, address: int) -> Verdict:
+        """Judge a device by its address, and the name that it has said last."""
+        if address in self._owned:
+            return Verdict.OWNED
+        if address in self._denied:
+            return Verdict.DENIED
+        named = self._names.get(address)
+        if named is not None:
+            return named[1]
+        return Verdict.FREE if self._allow_all or address in self._allowed else Verdict.DENIED
+
+    def _remember(self, address: int, name: bytes) -> None:
+        known = self._names.pop(address, None)
+        if known is None or known[0] != name:
+            known = name, self._judge(address, name.decode(errors="replace").strip())
+            if len(self._names) >= MAX_NAMES:
+                del self._names[next(iter(self._names))]
+        self._names[address] = known
+
+    def _judge(self, address: int, name: str) -> Verdict:
+        if self._denied_names is not None and self._denied_names.fullmatch(name):
+            return Verdict.DENIED
+        if self._allow_all or address in self._allowed:
+            return Verdict.FREE
+        allowed = self._allowed_names is not None and self._allowed_names.fullmatch(name)
+        return Verdict.FREE if allowed else Verdict.DENIED
+
+
+def device_name(data: bytes) -> bytes | None:
+    """Return the name in AD structures, a complete one first; None without any, or with an empty one."""
+    name, at = None, 0
+    while at + 1 < len(data):
+        length = data[at]
+        kind = data[at + 1]
+        if length > 1 and (kind == COMPLETE_NAME or (kind == SHORT_NAME and name is None)):
+            name = data[at + 2 : at + 1 + length]
+            if kind == COMPLETE_NAME:
+                break
+        at += length + 1
+    return name or None
+
+
+def _parted(entries: Sequence[str]) -> tuple[frozenset[int], re.Pattern[str] | None]:
+    """Part addresses from names; the names become one pattern."""
+    addresses = {entry for entry in entries if _ADDRESS.fullmatch(entry)}
+    names = [".*".join(map(re.escape, entry.split("*"))) for entry in entries if entry not in addresses]
+    pattern = re.compile("|".join(names), re.IGNORECASE | re.DOTALL) if names else None
+    return frozenset(map(address_number, addresses)), pattern
