@@ -11,10 +11,10 @@ import pytest
 from aioesphomeapi import APIClient
 from seeds import FUZZ_KEY, MemoryKeys, fuzz_node
 
+from blupow_proxy.allowance import BURST_LINES
 from blupow_proxy.errors import ProxyError
 from blupow_proxy.native_api import Action, Command, Entity, Mode
 from blupow_proxy.server import ApiServer, ServerLimits
-from blupow_proxy.allowance import BURST_LINES
 from blupow_proxy.server.connection import AHEAD_S, SHARE, Connection
 from blupow_proxy.server.listener import ADDRESSES
 
