@@ -178,13 +178,13 @@ class BluetoothProxy:
             self._ask(client, Request(operation, message))
 
     def _connect(self, client: Client, address: int, *, old: bool) -> None:
-        refusal = self._refusal(client, address, old=old)
         connection = self._connections.get(address)
+        if connection is not None and connection.client is client and connection.phase is not Phase.ENDING:
+            connection.connect()
+            return
+        refusal = self._refusal(client, address, old=old)
         if refusal is None and connection is not None:
-            if connection.phase is Phase.ENDING:
-                connection.next_client = client  # who gets the answer
-            else:
-                connection.connect()
+            connection.next_client = client  # its turn comes once this has ended, as the former subscriber's has to
             return
         if refusal is None and not self._slots.reserve(address):
             refusal = codes.NO_RESOURCES, "all connections are in use"

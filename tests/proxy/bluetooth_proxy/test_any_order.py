@@ -16,8 +16,8 @@ from blupow_proxy.bluetooth_proxy import ProxyLimits, address_number
 from blupow_proxy.errors import GattError, LinkLostError
 
 THIRD = "AA:BB:CC:00:00:09"
-ADDRESSES = st.sampled_from([OWN, TOY, LAMP, LOCK, THIRD])
-CLIENTS = st.sampled_from([0, 1])
+ADDRESSES = st.sampled_from([TOY, TOY, TOY, LAMP, LAMP, THIRD, OWN, LOCK])
+CLIENTS = st.sampled_from([0, 0, 0, 1])
 SLOW = st.sampled_from(["connect", "read", "write", "notify", "pair", "unpair", "disconnect"])
 KINDS = st.sampled_from(["read", "write", "services", "notify", "pair", "unpair", "clear"])
 LIMITS = ProxyLimits(connects=10_000, requests=10_000)
@@ -91,6 +91,7 @@ class AnyOrder(RuleBasedStateMachine):
         for number in (1, 0):
             self.watch_slots(number)
             self.subscribe(number)
+        self.connect(0, TOY, 4)
 
     def _ask(self, message: Any, number: int) -> None:
         self._do(lambda: self.bench.proxy.asked(self.ledgers[number].client, message))
@@ -140,8 +141,11 @@ class AnyOrder(RuleBasedStateMachine):
         assert address_number(address) not in self.ledgers[number].connects
         assert address_number(address) not in self.ledgers[number].connected
 
-    @rule(number=CLIENTS, address=ADDRESSES, kinds=st.lists(KINDS, min_size=1, max_size=4))
-    def ask(self, number: int, address: str, kinds: list[str]) -> None:
+    @rule(number=CLIENTS, address=ADDRESSES, kinds=st.lists(KINDS, min_size=1, max_size=4), held=st.booleans())
+    def ask(self, number: int, address: str, kinds: list[str], held: bool) -> None:
+        for device in self._devices():
+            if held and device.address == address:
+                device.slow.update({"clear_cache" if kind == "clear" else kind for kind in kinds})
         ledger = self.ledgers[number]
         ledger.owed[address_number(address)] += len(kinds)
         requests = [request(kind, address) for kind in kinds]

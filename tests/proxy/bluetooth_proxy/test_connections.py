@@ -195,6 +195,8 @@ async def test_what_is_not_for_clients(bench: Bench, address: str, caplog: pytes
 async def test_an_old_kind_of_request(bench: Bench) -> None:
     await bench.subscribed()
     assert await bench.ask(device_request(0)) == ["disconnected 02 error 6"]
+    await bench.connected()
+    assert await bench.ask(device_request(0)) == ["connected 02 mtu 247"]  # it is, whatever was asked
 
 
 async def test_a_kind_of_request_that_nobody_knows(bench: Bench) -> None:
@@ -225,9 +227,10 @@ async def test_connections_can_be_switched_off() -> None:
 
 async def test_only_so_many_connects(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(limits=ProxyLimits(connects=3, connects_per_s=0.0))
+    bench.devices.prepare = lambda device: device.failing.update(connect=DeviceNotFoundError(TOY, "x"))
     await bench.subscribed()
     answers = [(await bench.ask(device_request(CONNECT)))[-1] for _ in range(5)]
-    assert answers == ["connected 02 mtu 247"] * 3 + ["disconnected 02 error 132"] * 2
+    assert answers == [FREE] * 3 + ["disconnected 02 error 132"] * 2
     assert "too many" in caplog.text
     await bench.proxy.stop()
 
