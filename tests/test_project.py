@@ -79,6 +79,7 @@ OWNERS = {  # library: the packages that may import it
     "yamlrocks": set(),
     "yaml": set(),
     "jinja2": set(),
+    "btsocket": {"ble"},
     "rich": {"client", "commands"},
 }
 TRANSPORTS = {"Protocol", "Transport", "BaseTransport", "Server", "StreamReader", "StreamWriter", "start_server"}

@@ -9,6 +9,7 @@ from .link import CONNECTING_S, Link, RawFrame
 from .listening import listen
 from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
+from .scanning import Forwarding, Scan, ScannerState, Source
 
 __all__ = [
     "CCCD",
@@ -17,12 +18,16 @@ __all__ = [
     "AdapterFacts",
     "AddressType",
     "Advertisement",
+    "Forwarding",
     "GattCharacteristic",
     "GattDescriptor",
     "GattService",
     "Link",
     "RawAdvertisement",
     "RawFrame",
+    "Scan",
+    "ScannerState",
+    "Source",
     "bluetooth_switches",
     "inspect_adapter",
     "inspect_adapters",

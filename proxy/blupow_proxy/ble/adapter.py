@@ -6,6 +6,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import OrPattern
+from bleak.assigned_numbers import AdvertisementDataType
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
@@ -16,6 +18,7 @@ from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleEr
 from .failures import HANGS, RESTARTED, TURNED_OFF
 from .finder import Finder
 from .recovery import recover
+from .scanning import Scan
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ SETTLED_S: Final = 60.0  # a power cycle at BlueZ's slowest, or the last resort
 SILENCE_S: Final = 60.0  # of listening: three searches in vain; with their pauses, the reset comes within two minutes
 REFUSALS: Final = 2  # habluetooth resets at the second failure to start scanning as well
 REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
+
+# BlueZ wants a pattern, and has none for everything: the flags of devices that can be found, and of some that can't
+_ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) for flags in (0x02, 0x04, 0x06, 0x1A))
 
 
 class AdapterLink(Protocol):
@@ -58,13 +64,16 @@ class Adapter:
         self.name = name
         self.is_system = client_backend is None
         self.connecting = asyncio.Lock()  # set-ups of two links at once fail on many adapters
-        self.finder = Finder(
+        self.scan = Scan(
             self.make_scanner,
+            usable=lambda: self.usable,
+            index=lambda: self._index,
             force_stop=self._stop_discovery,
             on_heard=self.heard,
             on_silence=self._silent,
             on_refusal=self._scan_refused,
         )
+        self.finder = Finder(self.scan)
         self.on_change: Callable[[], None] = lambda: None
         self.links: set[AdapterLink] = set()
         self._recover = recover if auto_recovery else None
@@ -137,11 +146,17 @@ class Adapter:
         """Return what is connected to this machine, by whomever, and can't be heard: name by address; BleError."""
         return {} if self._supervisor is None else await self._supervisor.connected_devices()
 
-    def make_scanner(self, detected: Any = None, *, every: bool = False) -> BleakScanner:
-        """Return a scanner that calls ``detected`` with advertisements: ``every`` one, or those that tell news."""
+    def make_scanner(self, detected: Any = None, *, every: bool = False, passive: bool = False) -> BleakScanner:
+        """Return a scanner that calls ``detected`` with advertisements: ``every`` one, or those that tell news.
+
+        A ``passive`` one does not ask for scan responses.
+        """
         options = self._options(self._scanner_backend)
-        if every and self.is_system:
-            options = {"bluez": {**options.get("bluez", {}), "filters": {"DuplicateData": True}}}
+        if passive:
+            options["scanning_mode"] = "passive"
+        if self.is_system and (every or passive):
+            how = {"or_patterns": _ANY} if passive else {"filters": {"DuplicateData": True}}
+            options["bluez"] = {**options.get("bluez", {}), **how}
         return BleakScanner(detected, **options)
 
     def client_class(self) -> type[BleakClient]:
@@ -153,6 +168,12 @@ class Adapter:
                 super().__init__(device, **(options | kwargs))
 
         return Client
+
+    @property
+    def _index(self) -> int | None:
+        """The kernel's number of it, once that is known."""
+        watched = None if self._supervisor is None else self._supervisor.adapter
+        return None if watched is None else watched.index
 
     def _options(self, backend: type | None) -> dict[str, Any]:
         if backend is not None:
@@ -167,9 +188,10 @@ class Adapter:
         if before and before != watch.generation:  # at the first, nothing was made yet
             told = RESTARTED if watch.adapter is not None else TURNED_OFF
             error = AdapterLostError("adapter", told if watch.problem is None else watch.problem.message)
-            self.finder.start_anew(error)
+            self.scan.start_anew(error)
             for link in list(self.links):
                 link.lose(error)
+        self.scan.look_again()
         self.on_change()
 
     async def _stop_discovery(self) -> None:

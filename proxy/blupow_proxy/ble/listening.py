@@ -13,7 +13,7 @@ from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExcee
 from .adapter import Adapter
 from .advertisement import Advertisement
 from .failures import HANGS, bleak_call
-from .finder import START_S, STOP_S
+from .scanning import START_S, STOP_S
 
 RETRY_S: Final = 2.0  # BlueZ refuses a scan for a moment after the last one
 DEAF_S: Final = 30.0  # where nothing at all is heard, a new scan costs nothing and helps some adapters

@@ -11,7 +11,7 @@ from blupow_proxy.errors import AdapterUnavailableError, DeadlineExceededError
 from .adapter import Adapter
 from .advertisement import Advertisement
 from .failures import HANGS, bleak_call
-from .finder import START_S
+from .scanning import START_S
 
 _NAME: Final = "adapter"
 

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from bumble import hci, ll
@@ -28,7 +29,26 @@ VHCI = "/dev/vhci"
 CREATE_PRIMARY = bytes((0xFF, 0x00))
 VENDOR_PACKET = 0xFF
 
+SCANNABLE = (0, 2)  # event types of a report whose sender answers a scan request
+DIRECTED = 1
+EXTENDED = 16
+LEGACY_BITS = {0: 0x13, 1: 0x15, 2: 0x12, 3: 0x10}  # of an extended report, by legacy event type
+SCAN_RESPONSE_BIT = 0x08
+REPORT_BYTES = 229  # of data in one extended report
+MORE_TO_COME = 0x20
+_NO_POWER = 127
 _LOGGER = logging.getLogger("radio")
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What a broadcaster sends: ``kind`` is the event type of its report; ``rssi`` in dBm."""
+
+    advertiser_address: hci.Address
+    kind: int
+    data: bytes
+    scan_response: bytes
+    rssi: int
 
 
 class Air(LocalLink):
@@ -165,7 +185,7 @@ class AdapterController(Controller):
         if report.event_type != hci.HCI_LE_Advertising_Report_Event.EventType.SCAN_RSP:
             return True
         report.data = self._scan_response
-        return bool(self.le_scan_type and report.data)
+        return bool(self.le_scan_type)  # an empty one as well: the kernel waits for it
 
     def on_packet(self, packet: bytes) -> None:
         if not self.mute:
@@ -246,6 +266,55 @@ class AdapterController(Controller):
             super().on_advertising_pdu(pdu)
         finally:
             self.le_scan_enable = scanning
+
+    def hear(self, broadcast: Broadcast) -> None:
+        """Report a broadcast, and in an active scan what its sender answers, if it does."""
+        if not self.le_scan_enable or self.deaf or self._is_filtered(broadcast):
+            return
+        self._rssi = broadcast.rssi + random.randint(-3, 3)  # noqa: S311
+        self._scan_response = broadcast.scan_response
+        extended = bool(self.le_features & hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+        if broadcast.kind == EXTENDED and not extended:
+            return  # a legacy controller does not hear it
+        tell = self._tell_extended if extended else self._tell_legacy
+        tell(broadcast, broadcast.data, scan_response=False)
+        if broadcast.kind in SCANNABLE and self.le_scan_type:
+            tell(broadcast, broadcast.scan_response, scan_response=True)
+
+    def _tell_legacy(self, broadcast: Broadcast, data: bytes, *, scan_response: bool) -> None:
+        kinds = hci.HCI_LE_Advertising_Report_Event.EventType
+        kind = kinds.SCAN_RSP if scan_response else kinds(broadcast.kind)
+        address = broadcast.advertiser_address
+        report = hci.HCI_LE_Advertising_Report_Event.Report(
+            event_type=kind,
+            address_type=address.address_type,
+            address=address,
+            data=b"" if broadcast.kind == DIRECTED else data,
+            rssi=self._rssi,
+        )
+        self.send_hci_packet(hci.HCI_LE_Advertising_Report_Event([report]))
+
+    def _tell_extended(self, broadcast: Broadcast, data: bytes, *, scan_response: bool) -> None:
+        bits = 0 if broadcast.kind == EXTENDED else LEGACY_BITS[broadcast.kind]
+        pieces = [data[at : at + REPORT_BYTES] for at in range(0, len(data), REPORT_BYTES)] or [b""]
+        for number, piece in enumerate(pieces, 1):
+            more = MORE_TO_COME if number < len(pieces) else 0
+            address = broadcast.advertiser_address
+            report = hci.HCI_LE_Extended_Advertising_Report_Event.Report(
+                event_type=bits | more | (SCAN_RESPONSE_BIT if scan_response else 0),
+                address_type=address.address_type,
+                address=address,
+                primary_phy=hci.Phy.LE_1M,
+                secondary_phy=hci.Phy.LE_1M if broadcast.kind == EXTENDED else 0,
+                advertising_sid=0 if broadcast.kind == EXTENDED else 0xFF,
+                tx_power=_NO_POWER,
+                rssi=self._rssi,
+                periodic_advertising_interval=0,
+                direct_address_type=0,
+                direct_address=hci.Address.ANY,
+                data=piece,
+            )
+            self.send_hci_packet(hci.HCI_LE_Extended_Advertising_Report_Event([report]))
 
     def on_hci_read_rssi_command(self, command: Any) -> Any:
         return hci.HCI_Read_RSSI_ReturnParameters(

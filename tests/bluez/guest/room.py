@@ -14,6 +14,10 @@ The units are those of the demo, one of each family, or N inverters. A line of J
   {"op": "drop", "address": ...}                         the unit ends its connection
   {"op": "hold", "address": ..., "held": true}           another central has the unit
   {"op": "range", "address": ..., "within": false}       the unit, or its battery, is gone
+  {"op": "add_broadcaster", "address": ..., "address_type": "public|random", "data": hex, "scan_response": hex,
+   "interval_ms": ..., "kind": "connectable|scannable|nonconnectable|directed|extended", "rssi": ..., "times": ...}
+                                                         advertises, or says something else from now on
+  {"op": "remove_broadcaster", "address": ...}           {"sent": how often it has advertised}
 """
 
 import argparse
@@ -23,6 +27,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from broadcaster import Broadcaster, Kind
 from orders import serve
 from radio import Adapter, Air
 
@@ -59,6 +64,7 @@ class Room:
         self.adapters: dict[str, Adapter] = {}
         self.peripherals: dict[str, Peripheral] = {}
         self._controllers: dict[str, Controller] = {}
+        self._broadcasters: dict[str, Broadcaster] = {}
 
     async def add_unit(self, unit: SimulatedUnit) -> None:
         before = set(self.air.controllers)
@@ -142,6 +148,30 @@ class Room:
         else:
             self.air.out_of_range.add(controller)
             self.air.lose(controller)
+
+    async def do_add_broadcaster(
+        self,
+        address: str,
+        address_type: str = "public",
+        data: str = "",
+        scan_response: str = "",
+        interval_ms: float = 100.0,
+        kind: str | None = None,
+        rssi: int = -60,
+        times: int | None = None,
+    ) -> None:
+        broadcaster = self._broadcasters.get(address)
+        if broadcaster is None:
+            broadcaster = self._broadcasters[address] = Broadcaster(self.air, address, address_type, rssi)
+        kind = kind or ("scannable" if scan_response else "nonconnectable")
+        broadcaster.say(
+            Kind[kind.upper()], bytes.fromhex(data), bytes.fromhex(scan_response), interval_ms / 1000.0, times
+        )
+
+    async def do_remove_broadcaster(self, address: str) -> dict[str, Any]:
+        broadcaster = self._broadcasters.pop(address)
+        broadcaster.stop()
+        return {"sent": broadcaster.sent}
 
 
 async def main(adapters: int, units: str, speed: float) -> None:

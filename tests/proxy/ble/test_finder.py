@@ -9,8 +9,9 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDBusError
 
-from blupow_proxy.ble import finder
+from blupow_proxy.ble import finder, scanning
 from blupow_proxy.ble.finder import Finder
+from blupow_proxy.ble.scanning import Scan
 from blupow_proxy.errors import AdapterUnavailableError
 from blupow_proxy.simulator import VirtualRadio
 
@@ -77,12 +78,12 @@ class Scanner:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     Scanner.started = Scanner.stopped = 0
-    monkeypatch.setattr(finder, "START_S", 0.1)
+    monkeypatch.setattr(scanning, "START_S", 0.1)
 
 
 async def test_a_failure_reaches_everybody_who_waits_and_only_them() -> None:
     behaviour: list[Any] = [BleakDBusError("org.bluez.Error.NotReady", ["Resource Not Ready"])]
-    subject = Finder(lambda _: Scanner(behaviour[0]))  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: Scanner(behaviour[0])))  # type: ignore[arg-type,return-value]
     outcomes = await asyncio.gather(*(subject.find(ABSENT, 1.0) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(outcome, AdapterUnavailableError) for outcome in outcomes)
     assert "power on" in str(outcomes[0])
@@ -92,13 +93,13 @@ async def test_a_failure_reaches_everybody_who_waits_and_only_them() -> None:
 
 
 async def test_a_bluetooth_service_that_hangs_is_named() -> None:
-    subject = Finder(lambda _: Scanner("hangs"))  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: Scanner("hangs")))  # type: ignore[arg-type,return-value]
     with pytest.raises(AdapterUnavailableError, match="systemctl restart bluetooth"):
         await subject.find(ABSENT, 1.0)
 
 
 async def test_a_scanner_that_hears_nothing_is_made_anew_for_the_others() -> None:
-    subject = Finder(lambda _: Scanner("deaf"))  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: Scanner("deaf")))  # type: ignore[arg-type,return-value]
     patient = asyncio.create_task(subject.find(ABSENT, 0.5))
     assert await subject.find(ABSENT, 0.05) is None
     assert await patient is None
@@ -109,14 +110,14 @@ async def test_what_nobody_foresaw_does_not_hang() -> None:
     def make(_: Any) -> Any:
         raise ZeroDivisionError
 
-    subject = Finder(make)
+    subject = Finder(Scan(make))
     with pytest.raises(ZeroDivisionError):
         await subject.find(ABSENT, 5.0)
 
 
 async def test_what_nobody_foresaw_in_a_later_scan_does_not_hang_either() -> None:
     scanners = iter([Scanner()])
-    subject = Finder(lambda _: next(scanners))  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: next(scanners)))  # type: ignore[arg-type,return-value]
     patient = asyncio.create_task(subject.find(ABSENT, 5.0))
     assert await subject.find(ABSENT, 0.05) is None
     started = time.monotonic()
@@ -126,14 +127,14 @@ async def test_what_nobody_foresaw_in_a_later_scan_does_not_hang_either() -> Non
 
 
 async def test_a_scan_that_cannot_start_is_adapter_trouble() -> None:
-    subject = Finder(lambda _: Scanner(BleakDBusError("org.bluez.Error.InProgress", ["busy\n"])))  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: Scanner(BleakDBusError("org.bluez.Error.InProgress", ["busy\n"]))))  # type: ignore[arg-type,return-value]
     with pytest.raises(AdapterUnavailableError, match=r"scan failed: \[org.bluez.Error.InProgress\] busy$"):
         await subject.find(ABSENT, 1.0)
 
 
 async def test_what_a_running_scan_has_heard_is_found_at_once() -> None:
     scanner = Scanner()
-    subject = Finder(lambda _: scanner)  # type: ignore[arg-type,return-value]
+    subject = Finder(Scan(lambda _: scanner))  # type: ignore[arg-type,return-value]
     patient = asyncio.create_task(subject.find(ABSENT, 5.0))
     await asyncio.sleep(0.05)
     assert Scanner.started

@@ -1,0 +1,212 @@
+"""The kernel's Bluetooth management socket: advertisements as they were received. Needs CAP_NET_ADMIN.
+
+A monitor for advertisements, whichever pattern it has, does two things: the kernel scans passively while nobody
+discovers, and does not let the controller hide what that takes for a repetition while somebody does. It outlives its
+maker.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from btsocket import btmgmt_socket
+from btsocket.btmgmt_socket import BluetoothSocketError
+
+from blupow_proxy.errors import AdapterUnavailableError
+
+from .advertisement import AddressType, RawAdvertisement
+from .advertising_data import MAX_BYTES
+
+REPLY_S: Final = 3.0  # the kernel answers within milliseconds, unless it waits for a stuck controller
+BURST: Final = 128  # events in one go, before others have their turn: a quarter of a second of a very busy place
+BUFFER_BYTES: Final = 1 << 20  # the kernel's usual 208 KiB hold some 250 events: less than a second of that
+PACKET_BYTES: Final = 4096  # more than any event has
+NO_RIGHT: Final = "the proxy needs the capability CAP_NET_ADMIN for that"
+NO_SOCKET: Final = "this system, or its service's RestrictAddressFamilies, allows no Bluetooth sockets"
+
+_GET_CONNECTIONS: Final = 0x0015
+_READ_MONITOR_FEATURES: Final = 0x0051
+_ADD_PATTERNS_MONITOR: Final = 0x0052
+_REMOVE_MONITOR: Final = 0x0053
+_DONE: Final = 0x0001
+_STATUS: Final = 0x0002
+_INDEX_REMOVED: Final = 0x0005
+_DEVICE_FOUND: Final = 0x0012
+_MONITOR_REMOVED: Final = 0x002C
+_MONITOR_DEVICE_FOUND: Final = 0x002F
+_PERMISSION_DENIED: Final = 0x14
+_OFFLOADED: Final = 1  # the controller itself goes by the patterns, and tells of nothing else
+_HANDLE_BYTES: Final = 2  # before what the two events have in common
+_ADDRESS_TYPES: Final = {1: AddressType.PUBLIC, 2: AddressType.RANDOM}  # 0 is classic Bluetooth
+_FORCE_BUFFER: Final = 33  # SO_RCVBUFFORCE, which Python has no name for
+
+_HEADER: Final = struct.Struct("<HHH")
+_FOUND: Final = struct.Struct("<6sBbIH")
+_REPLY: Final = struct.Struct("<HB")
+_FEATURES: Final = struct.Struct("<IIHBH")
+_HANDLE: Final = struct.Struct("<H")
+_PATTERN: Final = bytes((1, 0x01, 0, 1, 0x06)).ljust(1 + 34, b"\0")  # one: flags of a device that can be found
+
+
+def parse_advertisement(packet: bytes, index: int) -> RawAdvertisement | None:
+    """Return what an event tells of a device that the controller ``index`` has heard; None is any other event."""
+    if len(packet) < _HEADER.size:
+        return None
+    event, controller, _ = _HEADER.unpack_from(packet)
+    if controller != index or event not in (_DEVICE_FOUND, _MONITOR_DEVICE_FOUND):
+        return None
+    at = _HEADER.size + (_HANDLE_BYTES if event == _MONITOR_DEVICE_FOUND else 0)
+    if len(packet) < at + _FOUND.size:
+        return None
+    address, kind, rssi, _, size = _FOUND.unpack_from(packet, at)
+    address_type = _ADDRESS_TYPES.get(kind)
+    data = packet[at + _FOUND.size :]
+    if address_type is None or len(data) != size or size > MAX_BYTES:
+        return None
+    return RawAdvertisement(int.from_bytes(address, "little"), address_type, rssi, data)
+
+
+class Management:
+    """An open socket, with a monitor for the controller ``index``.
+
+    ``passive`` says whether the kernel tells of everything while nobody discovers.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        on_heard: Callable[[RawAdvertisement], None],
+        on_gone: Callable[[], None],
+        opened: socket.socket,
+    ) -> None:
+        self.index = index
+        self.passive = False
+        self._on_heard = on_heard
+        self._on_gone = on_gone
+        self._socket = opened
+        self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
+        self._monitor: int | None = None  # ours
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, index: int, on_heard: Callable[[RawAdvertisement], None], on_gone: Callable[[], None]
+    ) -> "Management":
+        """Call ``on_heard`` from now on, and ``on_gone`` when it must be opened anew; AdapterUnavailableError."""
+        subject = cls(index, on_heard, on_gone, open_socket())
+        asyncio.get_running_loop().add_reader(subject._socket, subject._readable)
+        try:
+            await subject._begin()
+        except BaseException:
+            subject._close()
+            raise
+        return subject
+
+    async def close(self) -> None:
+        """Take the monitor back, and hear no more; never raises."""
+        self._on_gone = _ignore
+        try:
+            if self._monitor is not None and not self._closed:
+                with contextlib.suppress(AdapterUnavailableError):
+                    await self._ask(_REMOVE_MONITOR, _HANDLE.pack(self._monitor))
+        finally:
+            self._close()
+
+    async def _begin(self) -> None:
+        if (await self._ask(_GET_CONNECTIONS))[0] == _PERMISSION_DENIED:
+            raise AdapterUnavailableError("adapter", NO_RIGHT)
+        status, features = await self._ask(_READ_MONITOR_FEATURES)
+        if status or len(features) < _FEATURES.size:
+            return  # a kernel before 5.9
+        supported, _, _, _, monitors = _FEATURES.unpack_from(features)
+        if not monitors:  # else somebody else's, or one that was left behind, serves as well
+            status, handle = await self._ask(_ADD_PATTERNS_MONITOR, _PATTERN)
+            if status or len(handle) < _HANDLE.size:
+                return
+            (self._monitor,) = _HANDLE.unpack_from(handle)
+        self.passive = not supported & _OFFLOADED
+
+    async def _ask(self, command: int, body: bytes = b"") -> tuple[int, bytes]:
+        """Return status and answer."""
+        reply: asyncio.Future[tuple[int, bytes]]
+        reply = self._replies[command] = asyncio.get_running_loop().create_future()
+        try:
+            self._socket.send(_HEADER.pack(command, self.index, len(body)) + body)
+            async with asyncio.timeout(REPLY_S):
+                return await reply
+        except (OSError, TimeoutError) as error:
+            told = str(error) or "the kernel does not answer"
+            raise AdapterUnavailableError("adapter", f"Bluetooth's management socket: {told}") from error
+        finally:
+            del self._replies[command]
+
+    def _readable(self) -> None:
+        for _ in range(BURST):
+            if self._closed:
+                return
+            try:
+                packet = self._socket.recv(PACKET_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = b""
+            if not packet:
+                self._end()
+                return
+            heard = parse_advertisement(packet, self.index)
+            if heard is not None:
+                self._on_heard(heard)
+            else:
+                self._received(packet)
+
+    def _received(self, packet: bytes) -> None:
+        if len(packet) < _HEADER.size:
+            return
+        event, index, _ = _HEADER.unpack_from(packet)
+        if index != self.index:
+            return
+        body = packet[_HEADER.size :]
+        if event in (_DONE, _STATUS) and len(body) >= _REPLY.size:
+            command, status = _REPLY.unpack_from(body)
+            reply = self._replies.get(command)
+            if reply is not None and not reply.done():
+                reply.set_result((status, body[_REPLY.size :]))
+        elif event == _INDEX_REMOVED or (event == _MONITOR_REMOVED and self._relies_on(body)):
+            self._end()
+
+    def _relies_on(self, handle: bytes) -> bool:
+        return self._monitor is None or handle[: _HANDLE.size] == _HANDLE.pack(self._monitor)
+
+    def _end(self) -> None:
+        self._close()
+        self._on_gone()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(OSError("it was closed"))
+
+
+def _ignore() -> None:
+    """Nobody wants to know any more."""
+
+
+def open_socket() -> socket.socket:
+    """Return a socket of the control channel; AdapterUnavailableError."""
+    try:
+        opened: socket.socket = btmgmt_socket.open()
+    except (BluetoothSocketError, OSError) as error:
+        raise AdapterUnavailableError("adapter", NO_SOCKET) from error
+    opened.setblocking(False)
+    opened.set_inheritable(False)
+    with contextlib.suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, _FORCE_BUFFER, BUFFER_BYTES)
+    return opened
