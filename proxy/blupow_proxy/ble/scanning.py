@@ -274,7 +274,8 @@ class Scan:
             await self._manage()
             await self._listen()
         else:
-            self._note(ScannerState.FAILED)
+            at_first = self.state is ScannerState.IDLE  # the adapter is being looked for
+            self._note(ScannerState.STARTING if at_first else ScannerState.FAILED)
             await self._pause(None)
 
     async def _pause(self, at_most_s: float | None) -> None:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import logging
+from contextlib import suppress
 
 from blupow_proxy.ble import Adapter, RawAdvertisement
 
@@ -30,7 +31,8 @@ async def main(name: str | None, passive: bool, find: str | None) -> None:
     if find is not None:
         found = await adapter.finder.find(find, 20.0)
         say(found=found and found[1].name)
-    await watching
+    with suppress(asyncio.CancelledError):
+        await watching
 
 
 if __name__ == "__main__":
