@@ -19,13 +19,12 @@ def word(value: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One kind: ``how`` is its PDU; ``lost`` names what BlueZ's properties can't tell of it."""
+    """One kind; ``how`` is its PDU."""
 
     data: bytes
     scan_response: bytes = b""
     how: str = "nonconnectable"
     address_type: str = "random"
-    lost: str = ""
 
     @property
     def together(self) -> bytes:

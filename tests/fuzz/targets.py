@@ -20,6 +20,8 @@ from seeds import FUZZ_KEY, exchanges, noise_flight
 from blupow_config import ConfigError, ConfigErrors, load_config, to_yaml
 from blupow_config.language.tree import Tree
 from blupow_proxy.ble.advertisement import Advertisement
+from blupow_proxy.ble.advertising_data import MAX_BYTES, encode, says_something, structures
+from blupow_proxy.ble.management import parse_advertisement
 from blupow_proxy.modbus import (
     ExceptionResponse,
     Rejected,
