@@ -74,7 +74,9 @@ KINDS: Final = {
     "unknown types": Sent(FLAGS + ad(0x3D, b"\1\2") + ad(0x77, b"\3")),
     "connection intervals": Sent(FLAGS + ad(0x12, bytes.fromhex("06000c00")) + ad(0x14, word(0x1809))),
     "iBeacon": Sent(FLAGS + ad(0xFF, bytes.fromhex("4c000215") + _UUID + bytes.fromhex("00010002c5"))),
-    "Eddystone URL": Sent(FLAGS + ad(0x03, word(0xFEAA)) + ad(0x16, word(0xFEAA) + bytes.fromhex("10f8026578616d706c6507"))),
+    "Eddystone URL": Sent(
+        FLAGS + ad(0x03, word(0xFEAA)) + ad(0x16, word(0xFEAA) + bytes.fromhex("10f8026578616d706c6507"))
+    ),
     "BTHome v2": Sent(FLAGS + ad(0x16, word(0xFCD2) + bytes.fromhex("4002c40903bf13")) + ad(0x09, "ATC 01")),
     "public address": Sent(FLAGS + ad(0x09, "public"), how="connectable", address_type="public"),
     "public address, not connectable": Sent(FLAGS + ad(0xFF, word(0x0499) + b"\5"), address_type="public"),

@@ -11,6 +11,7 @@ from seeds import (
     device_frames,
     exchanges,
     included_texts,
+    management_events,
     noise_flight,
 )
 
@@ -23,6 +24,7 @@ WHOLE: Final[Mapping[str, list[bytes]]] = {
     "register_blocks": [response[3:-2] for _, response in device_frames()],
     "shunt_pushes": [response for request, response in device_frames() if not request],
     "advertisements": advertisements(),
+    "management_events": management_events(),
     "configurations": [text.encode() for text in configuration_texts()],
     "configuration_files": [
         len(main).to_bytes(2) + main.encode() + included.encode() for main, included in included_texts()

@@ -1,6 +1,7 @@
 """What the fuzzers start from: a node to attack, and the bytes of real clients and real devices."""
 
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +107,17 @@ def advertisements() -> list[bytes]:
     return [
         bytes.fromhex((one.get("adv_hex") or "") + (one.get("scan_rsp_hex") or "")) for one in _vectors()["adverts"]
     ]
+
+
+def management_events() -> list[bytes]:
+    """The same as the kernel tells it, with and without a monitor."""
+    address = bytes.fromhex("0100006ad3c4")
+    events = []
+    for data in advertisements():
+        found = address + b"\1\xc4" + bytes(4) + len(data).to_bytes(2, "little") + data
+        for event, body in ((0x12, found), (0x2F, bytes(2) + found)):
+            events.append(struct.pack("<HHH", event, 0, len(body)) + body)
+    return events
 
 
 def configuration_texts() -> list[str]:

@@ -169,6 +169,21 @@ def advertisements(data: bytes) -> float:
     return watch.slowest_s
 
 
+def management_events(data: bytes) -> float:
+    """What the kernel's management socket says of the air: an advertisement whose structures are its bytes, or none."""
+    watch = Stopwatch()
+    with watch:
+        heard = parse_advertisement(data, 0)
+        found = [] if heard is None else list(structures(heard.data))
+        something = heard is not None and says_something(heard.data)
+    assert something <= bool(found)
+    if heard is not None:
+        assert len(heard.data) <= MAX_BYTES
+        assert heard.data.startswith(encode(found))
+        assert heard.address < 1 << 48
+    return watch.slowest_s
+
+
 def configurations(data: bytes) -> float:
     """A configuration's file: a configuration that survives being written again, or mistakes of one line each."""
     watch = Stopwatch()
@@ -235,6 +250,7 @@ TARGETS: Final[dict[str, Target]] = {
         register_blocks,
         shunt_pushes,
         advertisements,
+        management_events,
         configurations,
         configuration_files,
     )
