@@ -18,6 +18,13 @@ The units are those of the demo, one of each family, or N inverters. A line of J
    "interval_ms": ..., "kind": "connectable|scannable|nonconnectable|directed|extended", "rssi": ..., "times": ...}
                                                          advertises, or says something else from now on
   {"op": "remove_broadcaster", "address": ...}           {"sent": how often it has advertised}
+
+Of peripherals that are no units (gatt_peripheral.py):
+  {"op": "add_peripheral", "address": ..., "name": ..., "address_type": "random", "mtu": 247, "rssi": ...}
+  {"op": "peripheral", "address": ..., KNOB: value, ...}     its faults; its state is the answer
+  {"op": "count", "address": ..., "times": ...}          it notifies of that many numbers
+  {"op": "forget_bonds", "address": ...}                 it loses the keys of those it was paired with
+  "drop" and "range" as with a unit
 """
 
 import argparse
@@ -28,6 +35,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from broadcaster import Broadcaster, Kind
+from gatt_peripheral import GattPeripheral
 from orders import serve
 from radio import Adapter, Air
 
@@ -63,6 +71,7 @@ class Room:
         self.air = Air()
         self.adapters: dict[str, Adapter] = {}
         self.peripherals: dict[str, Peripheral] = {}
+        self.others: dict[str, GattPeripheral] = {}
         self._controllers: dict[str, Controller] = {}
         self._broadcasters: dict[str, Broadcaster] = {}
 
@@ -130,8 +139,26 @@ class Room:
                 case _:
                     setattr(peripheral.unit.faults, name, value)
 
+    async def do_add_peripheral(self, address: str, name: str, rssi: int = -60, **options: Any) -> None:
+        peripheral = GattPeripheral(self.air, address, name, **options)
+        self.air.rssi[peripheral.controller] = rssi
+        self.others[address] = peripheral
+        self._controllers[address] = peripheral.controller
+        await peripheral.start()
+
+    async def do_peripheral(self, address: str, **knobs: Any) -> dict[str, Any]:
+        for name, value in knobs.items():
+            setattr(self.others[address], name, value)
+        return self.others[address].state
+
+    async def do_count(self, address: str, times: int) -> None:
+        await self.others[address].count(times)
+
+    async def do_forget_bonds(self, address: str) -> None:
+        await self.others[address].forget_bonds()
+
     async def do_drop(self, address: str) -> None:
-        await self.peripherals[address].drop()
+        await (self.peripherals.get(address) or self.others[address]).drop()
 
     async def do_hold(self, address: str, held: bool) -> None:
         peripheral = self.peripherals[address]
