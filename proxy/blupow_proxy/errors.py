@@ -30,6 +30,11 @@ class DeviceNotFoundError(BleError):
 class LinkLostError(BleError):
     """The GATT connection ended while it was needed."""
 
+    def __init__(self, address: str, message: str, *, reason: int | None = None) -> None:
+        """Carry the HCI reason, such as 0x13 for the device's own wish, if it is known."""
+        super().__init__(address, message)
+        self.reason = reason
+
 
 class DeadlineExceededError(BleError):
     """An operation did not end within our own deadline."""

@@ -4,6 +4,7 @@ from .adapter import Adapter
 from .advertisement import AddressType, Advertisement, RawAdvertisement
 from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
+from .gatt_client import GattClient
 from .inspection import inspect_adapter, inspect_adapters
 from .link import CONNECTING_S, Link, RawFrame
 from .listening import listen
@@ -20,6 +21,7 @@ __all__ = [
     "Advertisement",
     "Forwarding",
     "GattCharacteristic",
+    "GattClient",
     "GattDescriptor",
     "GattService",
     "Link",

@@ -15,8 +15,10 @@ from bleak_retry_connector.bluez import stop_discovery
 
 from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleError
 
+from .bluez import Bluez
 from .failures import HANGS, RESTARTED, TURNED_OFF
 from .finder import Finder
+from .gate import Gate
 from .recovery import recover
 from .scanning import Scan
 from .supervisor import Supervisor
@@ -39,6 +41,10 @@ class AdapterLink(Protocol):
     @property
     def is_connected(self) -> bool:
         """Whether it takes one of the adapter's slots."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is asked often, so that it is found out when the link is none any more."""
 
     def lose(self, reason: BleError) -> None:
         """Note that the connection is gone, and why."""
@@ -63,7 +69,7 @@ class Adapter:
     ) -> None:
         self.name = name
         self.is_system = client_backend is None
-        self.connecting = asyncio.Lock()  # set-ups of two links at once fail on many adapters
+        self.gate = Gate()  # set-ups of two links at once fail on many adapters
         self.scan = Scan(
             self.make_scanner,
             usable=lambda: self.usable,
@@ -94,6 +100,14 @@ class Adapter:
         """Whether it can be used, as far as is known."""
         watch = self._supervisor
         return watch is None or (watch.adapter is not None and watch.problem is None)
+
+    @property
+    def bluez(self) -> tuple[Bluez, str] | None:
+        """BlueZ, and the adapter's name there; None without the system's adapter, or while nobody watches over it."""
+        watch = self._supervisor
+        if watch is None or watch.bluez is None or watch.adapter is None:
+            return None
+        return watch.bluez, watch.adapter.name
 
     @property
     def connected(self) -> int:
@@ -202,7 +216,8 @@ class Adapter:
 
     def _silent(self, listened_s: float) -> None:
         silent_s = min(listened_s, time.monotonic() - self._heard_at)
-        if silent_s >= SILENCE_S and not self.connected:  # a link that is none is found out by its own requests
+        asked = any(link.is_connected and link.is_asked for link in self.links)
+        if silent_s >= SILENCE_S and not asked:  # a link that is none is found out by its own requests
             self._reset(f"Nothing was heard for {silent_s:.0f} s")
 
     def _scan_refused(self, times: int) -> None:

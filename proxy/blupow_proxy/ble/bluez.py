@@ -17,6 +17,7 @@ from dbus_fast.aio import MessageBus
 from blupow_proxy.errors import AdapterUnavailableError
 
 from .failures import DBUS_STRANGER, bleak_call
+from .pairing import AGENT_PATH, CAPABILITY, answer_as_agent
 
 CALL_S: Final = 5.0  # bluetoothd answers within milliseconds, or hangs
 POWER_S: Final = 25.0  # the kernel gives a controller that does not answer 10 s, and BlueZ D-Bus' usual 25
@@ -28,8 +29,10 @@ OFF_S: Final = 1.0  # how long an adapter stays off: the kernel closes it meanwh
 _BLUEZ: Final = "org.bluez"
 _DBUS: Final = "org.freedesktop.DBus"
 _DBUS_PATH: Final = "/org/freedesktop/DBus"
+_AGENTS: Final = "org.bluez.AgentManager1"
 _ADAPTER: Final = "org.bluez.Adapter1"
 _DEVICE: Final = "org.bluez.Device1"
+_DOES_NOT_EXIST: Final = "org.bluez.Error.DoesNotExist"
 _PROPERTIES: Final = f"{_DBUS}.Properties"
 _OBJECTS: Final = f"{_DBUS}.ObjectManager"
 _RULES: Final = (
@@ -66,6 +69,8 @@ class Bluez:
     def __init__(self, bus: MessageBus, on_news: Callable[[], None]) -> None:
         self.owner: str | None = None
         self.adapters: dict[str, AdapterFacts] = {}
+        self.welcome: set[str] = set()  # the devices that may pair, such as dev_C4_D3_6A_00_00_01
+        self._agent_at: str | None = None  # the bluetoothd that knows of our agent
         self._takers: dict[int, Callable[[Message], None]] = {}
         self._bus = bus
         self._on_news = on_news
@@ -144,7 +149,7 @@ class Bluez:
     async def disconnect(self, address: str) -> None:
         """End every connection to a device, whoever has made it, and see that bleak knows it; BleError."""
         for adapter in list(self.adapters):
-            path = f"{adapter}/dev_{address.upper().replace(':', '_')}"
+            path = f"{adapter}/{device_name(address)}"
             async with bleak_call(address, "ending an old connection", DISCONNECT_S):
                 manager = await get_global_bluez_manager()  # what ends while it loads, it may miss
                 answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Connected")
@@ -152,6 +157,40 @@ class Bluez:
                     assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
                 if await _stays_connected(manager, path):  # which would never connect to it again
                     await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
+
+    async def offer_pairing(self, address: str) -> None:
+        """Let a device pair when it wants that before it tells something; BleError."""
+        async with bleak_call(address, "becoming an agent for pairing", CALL_S):
+            self.welcome.add(device_name(address))
+            if self._agent_at is None or self._agent_at != self.owner:
+                agent = (AGENT_PATH, CAPABILITY)
+                owner = self.owner
+                assert_reply(await _call(self._bus, _BLUEZ, "/org/bluez", f"{_AGENTS}.RegisterAgent", "os", *agent))
+                self._agent_at = owner
+
+    async def pair(self, adapter: str, address: str) -> None:
+        """Pair with a device, which is connected for that; not under a deadline, and raises what bleak does."""
+        path = f"/org/bluez/{adapter}/{device_name(address)}"
+        if not await self._is_paired(path):  # it never answers for one that is
+            assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Pair"))
+
+    async def is_paired(self, adapter: str, address: str) -> bool:
+        """Return whether there is a bond with a device; BleError."""
+        async with bleak_call(address, "asking for a bond", CALL_S):
+            return await self._is_paired(f"/org/bluez/{adapter}/{device_name(address)}")
+
+    async def _is_paired(self, path: str) -> bool:
+        answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Paired")
+        return answer.message_type is MessageType.METHOD_RETURN and bool(answer.body[0].value)
+
+    async def remove(self, adapter: str, address: str) -> None:
+        """Let BlueZ forget a device, with its bond and what it offers; that ends its connection. BleError."""
+        path = f"/org/bluez/{adapter}"
+        async with bleak_call(address, "removing it", DISCONNECT_S):
+            device = f"{path}/{device_name(address)}"
+            answer = await _call(self._bus, _BLUEZ, path, f"{_ADAPTER}.RemoveDevice", "o", device)
+            if answer.error_name != _DOES_NOT_EXIST:
+                assert_reply(answer)
 
     async def connected_devices(self) -> dict[str, str]:
         """Return all devices that are connected, by whomever, name by address; BleError."""
@@ -167,7 +206,13 @@ class Bluez:
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
         self._on_news()
 
-    def _received(self, message: Message) -> None:
+    def _received(self, message: Message) -> Message | None:
+        answer = answer_as_agent(message, self.welcome)
+        if answer is None:
+            self._heed(message)
+        return answer
+
+    def _heed(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
             if message.reply_serial in self._takers:
                 self._takers[message.reply_serial](message)
@@ -193,6 +238,11 @@ class Bluez:
             roles = properties.get("Roles")
             central = roles is None or "central" in roles.value  # BlueZ tells them since 5.54
             self.adapters[path] = AdapterFacts(path, str(address).upper(), bool(powered), central)
+
+
+def device_name(address: str) -> str:
+    """Return the last part of a device's path, such as dev_C4_D3_6A_00_00_01."""
+    return f"dev_{address.upper().replace(':', '_')}"
 
 
 async def _stays_connected(manager: BlueZManager, path: str) -> bool:

@@ -22,6 +22,7 @@ type Heard = tuple[BLEDevice, Advertisement]
 @dataclass(eq=False, slots=True)
 class _Search:
     address: str
+    named: bool
     found: asyncio.Future[Heard] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     nameless: Heard | None = None
 
@@ -33,7 +34,7 @@ class _Search:
         if self.found.done():
             return
         heard = device, Advertisement.of(device, data)
-        if heard[1].name is not None:
+        if heard[1].name is not None or not self.named:
             self.found.set_result(heard)
             return
         if self.nameless is None:
@@ -55,13 +56,13 @@ class Finder:
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
 
-    async def find(self, address: str, timeout_s: float) -> Heard | None:
-        """Return a device as soon as it is heard, named if it has a name; None after ``timeout_s`` of listening.
+    async def find(self, address: str, timeout_s: float, *, named: bool = True) -> Heard | None:
+        """Return a device as soon as it is heard, ``named`` if it has a name; None after ``timeout_s`` of listening.
 
         Raises:
             BleError: the adapter can't listen.
         """
-        search = _Search(address.upper())
+        search = _Search(address.upper(), named)
         task = self._scan.join(search)
         since_s = time.monotonic()
         listening = asyncio.ensure_future(self._scan.searching.wait())

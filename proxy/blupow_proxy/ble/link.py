@@ -98,6 +98,11 @@ class Link:
         """Whether it takes one of the adapter's slots."""
         return self._client is not None and not self.lost.is_set()
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is found out when the link is none any more: by requests, or by a shunt's silence."""
+        return True
+
     async def connect(self) -> None:
         """Find the device, connect, subscribe, wake it; BleError."""
         await self._adapter.ready()
@@ -118,7 +123,7 @@ class Link:
     async def _connected(self, device: BLEDevice) -> BleakClient:
         try:
             async with (
-                self._adapter.connecting,
+                self._adapter.gate.own(),
                 bleak_call(self.address, "connect", CONNECTING_S),
                 bleak_call(self.address, "connect", CONNECT_S),
             ):

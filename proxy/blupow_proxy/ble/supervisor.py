@@ -43,7 +43,7 @@ class Supervisor:
         self._wanted = wanted
         self._on_change = on_change
         self._recover = recover
-        self._bluez: Bluez | None = None
+        self.bluez: Bluez | None = None  # while D-Bus can be used
         self._owner: str | None = None
         self._last_address: str | None = None
         self._news = asyncio.Event()
@@ -61,22 +61,22 @@ class Supervisor:
         """
         while True:
             try:
-                async with Bluez.opened(self._news.set) as self._bluez:
-                    await self._watch(self._bluez)
+                async with Bluez.opened(self._news.set) as self.bluez:
+                    await self._watch(self.bluez)
             except BleError as error:
                 self._settle(None, error.message)
             finally:
-                self._bluez = None
+                self.bluez = None
             await asyncio.sleep(RETRY_S)
 
     async def disconnect(self, address: str) -> None:
         """End what an earlier process has left connected: such a device is not heard; BleError."""
-        if self._bluez is not None:
-            await self._bluez.disconnect(address)
+        if self.bluez is not None:
+            await self.bluez.disconnect(address)
 
     async def connected_devices(self) -> dict[str, str]:
         """Return what is connected to this machine, by whomever, name by address; BleError."""
-        return {} if self._bluez is None else await self._bluez.connected_devices()
+        return {} if self.bluez is None else await self.bluez.connected_devices()
 
     def reset(self, reason: str) -> None:
         """Ask for a power cycle: at most every 90 s, and less and less often until something is ``heard``."""

@@ -1,6 +1,7 @@
 """A bleak backend on a virtual link: what BleakClient and BleakScanner use instead of BlueZ."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bleak.args import SizedBuffer
@@ -11,7 +12,7 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakDeviceNotFoundError, BleakError
+from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from bumble.core import AdvertisingData, ProtocolError
 from bumble.core import TimeoutError as BumbleTimeoutError
 from bumble.device import Advertisement, Connection, Device, Peer
@@ -21,6 +22,7 @@ from bumble.hci import Address
 if TYPE_CHECKING:
     from .radio import VirtualRadio
 
+_UNLIKELY = 0x0E  # ATT's error for all that has none of its own
 _GIVE_UP_S = 1.0  # an emulated peripheral is connected within milliseconds, or not at all
 _MTU = 251  # what phones and BlueZ agree on with these devices
 _NAMES: dict[Characteristic.Properties, CharacteristicPropertyName] = {
@@ -28,6 +30,7 @@ _NAMES: dict[Characteristic.Properties, CharacteristicPropertyName] = {
     Characteristic.Properties.WRITE: "write",
     Characteristic.Properties.WRITE_WITHOUT_RESPONSE: "write-without-response",
     Characteristic.Properties.NOTIFY: "notify",
+    Characteristic.Properties.INDICATE: "indicate",
 }
 
 
@@ -149,19 +152,19 @@ class VirtualClient(BaseBleakClient):
 
     async def read_gatt_char(self, characteristic: BleakGATTCharacteristic, **_: Any) -> bytearray:
         """Read a characteristic."""
-        return bytearray(await self._require().read_value(characteristic.obj))
+        return bytearray(await _refusable(self._require().read_value(characteristic.obj)))
 
     async def read_gatt_descriptor(self, descriptor: BleakGATTDescriptor, **_: Any) -> bytearray:
         """Read a descriptor."""
-        return bytearray(await self._require().read_value(descriptor.obj))
+        return bytearray(await _refusable(self._require().read_value(descriptor.obj)))
 
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
         """Write a characteristic."""
-        await self._require().write_value(characteristic.obj, bytes(data), with_response=response)
+        await _refusable(self._require().write_value(characteristic.obj, bytes(data), with_response=response))
 
     async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
         """Write a descriptor."""
-        await self._require().write_value(descriptor.obj, bytes(data), with_response=True)
+        await _refusable(self._require().write_value(descriptor.obj, bytes(data), with_response=True))
 
     async def start_notify(self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **_: Any) -> None:
         """Subscribe."""
@@ -188,17 +191,29 @@ class VirtualClient(BaseBleakClient):
             collection.add_service(described)
             for characteristic in service.characteristics:
                 properties = [name for bit, name in _NAMES.items() if characteristic.properties & bit]
-                collection.add_characteristic(
-                    BleakGATTCharacteristic(
-                        characteristic,
-                        characteristic.handle,
-                        _uuid(characteristic.uuid),
-                        properties,
-                        lambda: self.mtu_size - 3,
-                        described,
-                    )
+                described_characteristic = BleakGATTCharacteristic(
+                    characteristic,
+                    characteristic.handle,
+                    _uuid(characteristic.uuid),
+                    properties,
+                    lambda: self.mtu_size - 3,
+                    described,
                 )
+                collection.add_characteristic(described_characteristic)
+                for descriptor in characteristic.descriptors:
+                    uuid = _uuid(descriptor.type)
+                    collection.add_descriptor(
+                        BleakGATTDescriptor(descriptor, descriptor.handle, uuid, described_characteristic)
+                    )
         return collection
+
+
+async def _refusable[T](work: Awaitable[T]) -> T:
+    """Return what comes of a request; an ATT error as bleak's own backends raise it."""
+    try:
+        return await work
+    except ProtocolError as error:
+        raise BleakGATTProtocolError(error.error_code or _UNLIKELY) from error
 
 
 async def _give_up(connecting: asyncio.Future[Connection]) -> None:
