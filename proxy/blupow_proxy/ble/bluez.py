@@ -32,6 +32,7 @@ _DBUS_PATH: Final = "/org/freedesktop/DBus"
 _AGENTS: Final = "org.bluez.AgentManager1"
 _ADAPTER: Final = "org.bluez.Adapter1"
 _DEVICE: Final = "org.bluez.Device1"
+_CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
 _DOES_NOT_EXIST: Final = "org.bluez.Error.DoesNotExist"
 _PROPERTIES: Final = f"{_DBUS}.Properties"
 _OBJECTS: Final = f"{_DBUS}.ObjectManager"
@@ -191,6 +192,12 @@ class Bluez:
             answer = await _call(self._bus, _BLUEZ, path, f"{_ADAPTER}.RemoveDevice", "o", device)
             if answer.error_name != _DOES_NOT_EXIST:
                 assert_reply(answer)
+
+    async def mtu(self, address: str, path: str) -> int | None:
+        """Return the MTU of the link to a device with this characteristic; None where BlueZ tells none. BleError."""
+        async with bleak_call(address, "asking for the MTU", CALL_S):
+            answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _CHARACTERISTIC, "MTU")
+            return int(answer.body[0].value) if answer.message_type is MessageType.METHOD_RETURN else None
 
     async def connected_devices(self) -> dict[str, str]:
         """Return all devices that are connected, by whomever, name by address; BleError."""

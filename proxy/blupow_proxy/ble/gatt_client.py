@@ -115,7 +115,13 @@ class GattClient:
         async with self._adapter.gate.foreign(self.address):
             self._check()
             client = await self._establish(found[0])
-        self._table = GattTable(client.services, declared=self._adapter.is_system)
+        table = GattTable(client.services, declared=self._adapter.is_system)
+        if bluez is not None and table.characteristics:
+            # bleak has what it was when it came to know of the device: BlueZ signals no change
+            path = next(iter(table.characteristics.values())).obj[0]
+            table.mtu = await bluez[0].mtu(self.address, path) or table.mtu
+            self._check()
+        self._table = table
         self._connected = True
 
     async def _establish(self, device: BLEDevice) -> BleakClient:

@@ -41,12 +41,8 @@ class GattTable:
         self._taken = set(self._handles(services))
         ordered = sorted(services.services.values(), key=lambda service: service.handle)
         self.services = tuple(self._service(service) for service in ordered)
-
-    @property
-    def mtu(self) -> int:
-        """The MTU of the link: BlueZ tells it of each characteristic."""
         sizes = (one.max_write_without_response_size for one in self.characteristics.values())
-        return max(sizes, default=DEFAULT_MTU - WRITE_HEADER_BYTES) + WRITE_HEADER_BYTES
+        self.mtu = max(sizes, default=DEFAULT_MTU - WRITE_HEADER_BYTES) + WRITE_HEADER_BYTES  # as bleak has it
 
     def _handles(self, services: BleakGATTServiceCollection) -> Iterator[int]:
         """Yield every handle that is in use."""
