@@ -12,6 +12,9 @@ from aioesphomeapi import (
     BadMACAddressAPIError,
     BinarySensorInfo,
     BinarySensorState,
+    BluetoothScannerMode,
+    BluetoothScannerState,
+    BluetoothScannerStateResponse,
     DeviceInfo,
     EncryptionPlaintextAPIError,
     EntityInfo,
@@ -32,6 +35,7 @@ from aioesphomeapi import (
     TextState,
     UserService,
 )
+from aioesphomeapi.api_pb2 import BluetoothLERawAdvertisementsResponse
 from aioesphomeapi.core import ConnectionNotEstablishedAPIError
 from aioesphomeapi.model import ButtonInfo, EntityCategory, ExecuteServiceResponse
 
@@ -218,10 +222,25 @@ class FakeProxy:
     )
     clients: list[FakeClient] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)  # the commands and actions that came
+    asked: list[str] = field(default_factory=list)  # what of its Bluetooth was ever subscribed
+    modes: list[BluetoothScannerMode] = field(default_factory=list)  # how it was told to scan
 
     @property
     def connected(self) -> list[FakeClient]:
         return [client for client in self.clients if client.is_connected]
+
+    @property
+    def subscribed(self) -> list[str]:
+        """What of its Bluetooth is subscribed now."""
+        return sorted(what for client in dict.fromkeys(self.connected) for what in client.subscribed)
+
+    def advertise(self, address: int, data: bytes) -> None:
+        """Forward an advertisement to whoever has subscribed."""
+        message = BluetoothLERawAdvertisementsResponse()
+        message.advertisements.add(address=address, rssi=-60, address_type=1, data=data)
+        for client in dict.fromkeys(self.connected):
+            if "advertisements" in client.subscribed:
+                client.subscribed["advertisements"](message)
 
     def listed(self, object_id: str, device_id: int = 0) -> EntityInfo:
         return next(info for info in self.infos if (info.device_id, info.object_id) == (device_id, object_id))
@@ -261,6 +280,7 @@ class FakeClient:
         self.cached_device_has_deep_sleep = False
         self.connected_address: str | None = None
         self.is_connected = False
+        self.subscribed: dict[str, Callable[..., None]] = {}
         self.on_state: Callable[[EntityState], None] = lambda _: None
         self.on_log: Callable[[Any], None] | None = None
         self._proxies = proxies
@@ -323,6 +343,7 @@ class FakeClient:
         if not self.is_connected:
             return
         self.is_connected = False
+        self.subscribed.clear()
         self._ended.set()
         if self._on_stop is not None:
             # as the real client does: whoever ends the connection may hold what this waits for
@@ -351,6 +372,40 @@ class FakeClient:
                 continue
             if listed is proxy.listed(listed.object_id, listed.device_id):  # another of that name has no value
                 on_state(state_of(listed, proxy.values[listed.device_id, listed.object_id]))
+
+    # its Bluetooth
+
+    def subscribe_bluetooth_connections_free(self, on_slots: Callable[[int, int, list[int]], None]) -> Any:
+        unsubscribe = self._subscribe("slots", on_slots)
+        on_slots(2, 3, [0xC4D36A000001])
+        return unsubscribe
+
+    def subscribe_bluetooth_scanner_state(self, on_state: Callable[[Any], None]) -> Any:
+        return self._subscribe("scanner state", on_state)
+
+    def subscribe_bluetooth_le_raw_advertisements(self, on_advertisements: Callable[[Any], None]) -> Any:
+        unsubscribe = self._subscribe("advertisements", on_advertisements)
+        self._tell_scanner_state(BluetoothScannerMode.ACTIVE)
+        return unsubscribe
+
+    def bluetooth_scanner_set_mode(self, mode: BluetoothScannerMode) -> None:
+        self._alive().modes.append(mode)
+        self._tell_scanner_state(mode)
+
+    def _tell_scanner_state(self, mode: BluetoothScannerMode) -> None:
+        if "scanner state" in self.subscribed:
+            told = BluetoothScannerStateResponse(BluetoothScannerState.RUNNING, mode, BluetoothScannerMode.ACTIVE)
+            self.subscribed["scanner state"](told)
+
+    def _subscribe(self, what: str, on_message: Callable[..., None]) -> Callable[[], None]:
+        self._alive().asked.append(what)
+        self.subscribed[what] = on_message
+
+        def unsubscribe() -> None:
+            self.subscribed.pop(what, None)
+            self._alive()
+
+        return unsubscribe
 
     def subscribe_logs(self, on_log: Callable[[Any], None], **options: Any) -> None:
         self.on_log = on_log

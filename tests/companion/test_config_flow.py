@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 from unittest.mock import patch
 
+from aioesphomeapi import BluetoothProxyFeature
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -609,19 +610,30 @@ async def test_options(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     assert shown(hass, "sensor", "battery_voltage", ROVER) == "13.2"
 
 
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (BluetoothProxyFeature.PASSIVE_SCAN, ["bluetooth_source"]),
+        (
+            BluetoothProxyFeature.PASSIVE_SCAN | BluetoothProxyFeature.FEATURE_STATE_AND_MODE,
+            ["bluetooth_source", "bluetooth_scanning_mode"],
+        ),
+    ],
+)
 async def test_bluetooth_is_an_option_of_a_proxy_that_has_it(
-    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy
+    hass: HomeAssistant, loaded: MockConfigEntry, proxy: FakeProxy, flags: BluetoothProxyFeature, found: list[str]
 ) -> None:
-    proxy.info = replace(proxy.info, bluetooth_proxy_feature_flags=1)
+    proxy.info = replace(proxy.info, bluetooth_proxy_feature_flags=int(flags))
     await hass.config_entries.async_reload(loaded.entry_id)
     await hass.async_block_till_done()
     result: Any = await hass.config_entries.options.async_init(loaded.entry_id)
-    assert "bluetooth_source" in [str(key) for key in result["data_schema"].schema]
+    assert [str(key) for key in result["data_schema"].schema if "bluetooth" in str(key)] == found
 
 
 async def test_an_option_that_was_chosen_before_stays_while_nothing_is_known(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
-    hass.config_entries.async_update_entry(entry, options={"bluetooth_source": False})
+    chosen = {"bluetooth_source": False, "bluetooth_scanning_mode": "passive"}
+    hass.config_entries.async_update_entry(entry, options=chosen)
     result: Any = await hass.config_entries.options.async_init(entry.entry_id)
-    assert "bluetooth_source" in [str(key) for key in result["data_schema"].schema]
+    assert chosen.keys() <= {str(key) for key in result["data_schema"].schema}

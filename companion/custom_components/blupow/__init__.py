@@ -63,7 +63,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: BluPowConfigEntry) -> N
     async_clear(hass, entry.entry_id)
     store = ListingStore(hass, entry.entry_id)
     if (listing := await store.async_load()) is not None:
-        async_forget_source(hass, listing.device_info)
+        async_forget_source(hass, entry.entry_id, listing.device_info)
     await store.async_remove()
     await async_take_key_back(hass, entry.title, entry.unique_id or "", entry.data)
 

@@ -267,7 +267,7 @@ class BluPowConfigFlow(ConfigFlow, domain=DOMAIN):
         if found.mac != self._entry.unique_id:
             await async_forget_discovery(self.hass, found.mac)
             if (listing := await ListingStore(self.hass, self._entry.entry_id).async_load()) is not None:
-                async_forget_source(self.hass, listing.device_info)
+                async_forget_source(self.hass, self._entry.entry_id, listing.device_info)
             # the one that is replaced may run on
             self.hass.async_create_background_task(
                 async_take_key_back(self.hass, self._entry.title, self._entry.unique_id or "", self._entry.data),

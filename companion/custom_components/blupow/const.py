@@ -24,11 +24,13 @@ CONF_NOISE_PSK: Final = "noise_psk"
 CONF_DEVICE_NAME: Final = "device_name"
 CONF_PAIRED: Final = "paired"  # whether the key was set by the companion, so that it may be taken back
 
+CONF_BLUETOOTH_SCANNING_MODE: Final = "bluetooth_scanning_mode"
 CONF_BLUETOOTH_SOURCE: Final = "bluetooth_source"
 CONF_REPORT_AFTER: Final = "report_after"
 CONF_SUBSCRIBE_LOGS: Final = "subscribe_logs"
 
 DEFAULT_PORT: Final = 6053  # ESPHome's
+DEFAULT_SCANNING_MODE: Final = "auto"  # the ESPHome integration's: active while something asks for it
 DEFAULT_REPORT_AFTER_MIN: Final = 10  # longer than the proxy needs to come back from anything but an absent device
 
 PROJECT: Final = "blupow."  # how the project name of everything that speaks our vocabulary starts

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 import json
 from typing import Any
@@ -17,14 +18,15 @@ from aioesphomeapi import (
 )
 
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
-from homeassistant.const import CONF_HOST, CONF_PORT
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.const import CONF_HOST, CONF_PORT, EVENT_COMPONENT_LOADED
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.setup import EventComponentLoaded
 
 from . import devices, issues
-from .bluetooth import BluetoothSource, offers_bluetooth
+from .bluetooth import BluetoothSource, async_forget_source, offers_bluetooth, source_of
 from .connection import Failure, async_is_at
 from .const import (
     CONF_BLUETOOTH_SOURCE,
@@ -68,7 +70,7 @@ class BluPowCoordinator:
         self._announced: dict[str, Any] | None = None  # where, while it was connected
         report_after = int(entry.options.get(CONF_REPORT_AFTER, DEFAULT_REPORT_AFTER_MIN))  # forms give floats
         self.issues = issues.Issues(hass, entry, report_after)
-        self.bluetooth = BluetoothSource(hass, entry.entry_id)
+        self.bluetooth = BluetoothSource(hass, entry, self._source_changed)
         self._store = ListingStore(hass, entry.entry_id)
         self.registry_ids: dict[int, str] = {}  # by unit, the proxy's own by 0
         self._state_listeners: defaultdict[StateKey, list[Callable[[Any], None]]] = defaultdict(list)
@@ -82,6 +84,7 @@ class BluPowCoordinator:
         self.session = await Session.async_create(hass, entry, self)
         await self.bluetooth.async_prepare()
         entry.async_on_unload(async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._entry_changed))
+        entry.async_on_unload(hass.bus.async_listen(EVENT_COMPONENT_LOADED, self._async_component_loaded))
         if (listing := await self._store.async_load()) is not None:
             self._take_listing(listing)
         return self
@@ -172,7 +175,7 @@ class BluPowCoordinator:
         """Take what the proxy lists at the start of a connection."""
         known = {info_key(listed): listed for listed in infos if is_known(listed)}
         listing = Listing(device_info=info, infos=[*known.values(), *self._yet_to_find(info, known)], actions=actions)
-        is_news = listing != self.listing
+        before, is_news = self.listing, listing != self.listing
         if is_news and self._take_listing(listing):
             self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
         for key in (issues.KEY_REMOVED, issues.WRONG_DEVICE):
@@ -184,6 +187,8 @@ class BluPowCoordinator:
             data = self.entry.data | {CONF_DEVICE_NAME: info.name}
             self.hass.config_entries.async_update_entry(self.entry, data=data)
         self._announced = None
+        if before is not None and source_of(before.device_info) != source_of(info):
+            async_forget_source(self.hass, self.entry.entry_id, before.device_info)
         self._offer_bluetooth(info)
         self.reach.async_set(reached=True)
         if is_news:
@@ -249,7 +254,7 @@ class BluPowCoordinator:
 
     async def async_stop(self) -> None:
         """End the connection for good."""
-        self.bluetooth.async_unregister()
+        self.bluetooth.async_stop()
         await self.session.async_stop()
         self.issues.async_wait()
 
@@ -306,17 +311,37 @@ class BluPowCoordinator:
     def _offer_bluetooth(self, info: DeviceInfo) -> None:
         """Let Home Assistant use the proxy's Bluetooth, if it may and nobody else offers it."""
         wanted = self.entry.options.get(CONF_BLUETOOTH_SOURCE)  # unless told, where nobody else does
-        possible = offers_bluetooth(info) and self.bluetooth.possible and wanted is not False
+        may = offers_bluetooth(info) and wanted is not False
+        possible = may and self.bluetooth.possible
         taken = async_has_proxy(self.hass, self.mac)
         duplicate = possible and taken and wanted is True
         if not possible or taken:
             self.bluetooth.async_unregister()
         elif not self.bluetooth.registered:
             duplicate = not self.bluetooth.async_register(self.client, info, self.registry_ids[0])
+        if not may:
+            async_forget_source(self.hass, self.entry.entry_id, info)
         self.issues.async_show(issues.DUPLICATE_SCANNER, wrong=duplicate)
 
     @callback
     def _entry_changed(self, _: ConfigEntryChange, entry: ConfigEntry[Any]) -> None:
         """Look again who offers the proxy's Bluetooth, when the ESPHome integration has it or does not any more."""
-        if (entry.domain, entry.unique_id) == ("esphome", self.mac) and self.listing and self.reach.reached:
-            self._offer_bluetooth(self.listing.device_info)
+        if (entry.domain, entry.unique_id) == ("esphome", self.mac):
+            self._offer_bluetooth_anew()
+
+    @callback
+    def _source_changed(self, source: str) -> None:
+        """Look again once somebody else has registered the proxy's scanner, or has taken it back."""
+        if self.listing and source == source_of(self.listing.device_info):
+            self._offer_bluetooth_anew()
+
+    async def _async_component_loaded(self, event: Event[EventComponentLoaded]) -> None:
+        """Look again once Home Assistant's Bluetooth is set up."""
+        if event.data["component"] == "bluetooth":
+            await self.bluetooth.async_prepare()
+            self._offer_bluetooth_anew()
+
+    def _offer_bluetooth_anew(self) -> None:
+        if self.listing and self.reach.reached:
+            with suppress(APIConnectionError):  # it has just ended: the next one brings all of this
+                self._offer_bluetooth(self.listing.device_info)

@@ -13,8 +13,10 @@ from homeassistant.const import CONF_HOST
 from homeassistant.core import HomeAssistant
 from homeassistant.util import slugify
 
+from .bluetooth import offers_bluetooth
 from .const import CONF_NOISE_PSK, HARMLESS_TEXTS
 from .coordinator import BluPowConfigEntry, BluPowCoordinator
+from .esphome import async_has_proxy
 from .wire import KIND_NAMES, STATE_OF
 
 REDACT: Final = {CONF_HOST, CONF_NOISE_PSK, "mac_address", "bluetooth_mac_address", "unique_id", "serial_number"}
@@ -46,7 +48,11 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: BluPowC
         "units_reached": {
             coordinator.unit_name(device_id): reach.reached for device_id, reach in coordinator.units.items()
         },
-        "bluetooth": coordinator.bluetooth.slots,
+        "bluetooth": {
+            "offered": listing is not None and offers_bluetooth(listing.device_info),
+            "in_esphome_integration": async_has_proxy(hass, coordinator.mac),
+            "scanner": coordinator.bluetooth.status,
+        },
         "states": _states(coordinator),
     }
     secret = re.compile("|".join([_ADDRESS, *map(re.escape, _secrets(coordinator))]), re.IGNORECASE)
