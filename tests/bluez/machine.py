@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
 
 GUEST: Final = Path(__file__).resolve().with_name("guest")
+PYTHON: Final = GUEST.parents[2] / ".venv" / "bin" / "python"
+"""Of the proxy: whoever asks may run in another environment."""
 AGENT_PORT: Final = 7000
 ROOM_PORT: Final = 7001
 READY_S: Final = 60.0  # it takes five on a PC
@@ -87,9 +88,7 @@ class Machine:
     async def populate(self, *, adapters: int, units: str, speed: float = 1.0) -> None:
         """Bring up the bus, adapters, units and bluetoothd, until every adapter is powered."""
         await self.start_bus()
-        await self.start(
-            "room", sys.executable, GUEST / "room.py", "--adapters", adapters, "--units", units, "--speed", speed
-        )
+        await self.start("room", PYTHON, GUEST / "room.py", "--adapters", adapters, "--units", units, "--speed", speed)
         await self.until(lambda: self._has_printed("room", "ready"), "that the room is there")
         await self.start_bluetoothd()
         for number in range(adapters):

@@ -6,13 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import pytest
-from machine import GUEST, Machine, NoRigError, bluetoothd
+from machine import GUEST, PYTHON, Machine, NoRigError, bluetoothd
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ADDRESS: Final = "10.77.9.2"
@@ -124,7 +123,7 @@ async def _boot(folder: Path, *options: str, launcher: Sequence[str], linux: str
         return await asyncio.create_subprocess_exec(
             *(*launcher, linux, f"mem={MEMORY}"),
             *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={GUEST / 'init'}"),
-            *("con=null", "con0=null,fd:1", "ssl=null", f"guest.folder={folder}", f"guest.python={sys.executable}"),
+            *("con=null", "con0=null,fd:1", "ssl=null", f"guest.folder={folder}", f"guest.python={PYTHON}"),
             *options,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=console,

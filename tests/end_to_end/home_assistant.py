@@ -65,16 +65,29 @@ class HomeAssistant:
         self._prefix = prefix
 
     def configure(
-        self, *, name: str = "Test home", time_zone: str = "UTC", adapters: Sequence[str] = (), companion: bool = True
+        self,
+        *,
+        name: str = "Test home",
+        time_zone: str = "UTC",
+        adapters: Sequence[str] = (),
+        companion: bool = True,
+        components: Sequence[Path] = (),
+        more: str = "",
     ) -> None:
-        """Write the configuration, once per folder; ``adapters`` are the network interfaces that it may announce on."""
+        """Write the configuration, once per folder; ``adapters`` are the network interfaces that it may announce on.
+
+        ``components`` are custom integrations beside the companion, ``more`` is appended to the YAML.
+        """
         storage = self.folder / ".storage"
         if storage.exists():
             return
         storage.mkdir(parents=True)
-        (self.folder / "configuration.yaml").write_text(_CONFIGURATION.format(name=name, time_zone=time_zone))
-        if companion:
-            (self.folder / "custom_components").symlink_to(COMPANION / "custom_components")
+        configuration = _CONFIGURATION.format(name=name, time_zone=time_zone)
+        (self.folder / "configuration.yaml").write_text(configuration + more)
+        custom = self.folder / "custom_components"
+        custom.mkdir()
+        for component in ([COMPANION / "custom_components" / "blupow"] if companion else []) + list(components):
+            (custom / component.name).symlink_to(component)
         # All steps but the user: the others add integrations that need the internet.
         self._store("onboarding", {"done": ["core_config", "analytics", "integration"]}, version=4)
         # `http:` in YAML is deprecated, and a change of it has to be confirmed within five minutes.

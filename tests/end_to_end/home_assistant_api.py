@@ -211,6 +211,14 @@ class Api:
         """Answer the form of options."""
         return await self._http("POST", f"config/config_entries/options/flow/{flow['flow_id']}", answers)
 
+    async def reload_entry(self, entry_id: str) -> None:
+        """Unload a config entry and set it up again."""
+        await self._http("POST", f"config/config_entries/entry/{entry_id}/reload")
+
+    async def delete_entry(self, entry_id: str) -> None:
+        """Delete a config entry."""
+        await self._http("DELETE", f"config/config_entries/entry/{entry_id}")
+
     async def _http(self, method: str, path: str, body: Json | None = None) -> Json:
         headers = {"Authorization": f"Bearer {self._token}"}
         timeout = aiohttp.ClientTimeout(2 * REPLY_S)
