@@ -21,11 +21,11 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.blupow.bluetooth import Subscriptions
 from homeassistant.components import bluetooth
-from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntryDisabler, ConfigFlow
+from homeassistant.config_entries import SOURCE_IGNORE, SOURCE_REAUTH, ConfigEntryDisabler, ConfigFlow
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
-from proxies import MAC, FakeProxy, issues, lose, try_again
+from proxies import MAC, OTHER_KEY, FakeProxy, issues, lose, try_again
 
 SOURCE = "B8:27:EB:00:00:01"
 FLAGS = (
@@ -305,6 +305,18 @@ async def test_a_connection_that_ends_right_then(
     offering.closed = True
     await add_to_esphome(hass)
     assert scanner() is None
+
+
+async def test_the_proxys_key_changes(hass: HomeAssistant, source: MockConfigEntry, offering: FakeProxy) -> None:
+    offering.key = OTHER_KEY
+    await offering.drop()
+    await try_again(hass, source)
+    assert scanner() is None
+    (flow,) = source.async_get_active_flows(hass, {SOURCE_REAUTH})
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {"noise_psk": OTHER_KEY})
+    await hass.async_block_till_done()
+    assert scanner() is not None
+    assert offering.subscribed == EVERYTHING
 
 
 async def test_a_scanner_that_will_not_come_back_is_forgotten(hass: HomeAssistant, source: MockConfigEntry) -> None:
