@@ -46,7 +46,7 @@ def test_readings(family: Family, every_key: Collection[str]) -> None:
 
 def test_what_the_proxy_says_of_itself_and_of_links() -> None:
     node = Node(NodeInfo(name="a", friendly_name="A", mac="", model="", manufacturer="", esphome_version=""))
-    ProxyEntities(node)
+    ProxyEntities(node, forwards=True)
     spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09", load_switch=True)
     UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER, model="RNG-CTRL-RVR40")))
     for entity in node.entities:

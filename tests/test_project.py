@@ -66,11 +66,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "own_sensors": {"filters", "native_api", "proxy_entities", "unit_entities"},
     "unit_entities": {"filters", "native_api", "poller", "renogy"},
     "proxy_entities": {"native_api"},
+    "forwarding": {"ble", "bluetooth_proxy", "native_api"},
     "actions": {"ble", "native_api", "poller"},
     "simulator": {"ble", "modbus", "renogy"},
 }
 ANYTHING = {"app", "cli", "commands", "__main__", "__init__"}
-CONFIGURED = ANYTHING | {"filters", "own_sensors", "unit_entities"}
+CONFIGURED = ANYTHING | {"filters", "forwarding", "own_sensors", "unit_entities"}
 OWNERS = {  # library: the packages that may import it
     "bleak": {"ble", "simulator"},
     "bleak_retry_connector": {"ble"},
@@ -192,7 +193,7 @@ def companion_constants(module: str) -> dict[str, Any]:
 def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) -> None:
     const = companion_constants("const")
     node = Node(NodeInfo(name="a", friendly_name="A", mac="", model="", manufacturer="", esphome_version=""))
-    ProxyEntities(node)
+    ProxyEntities(node, forwards=True)
     spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09")
     # a profile without keys: what is left are the entities of the link
     UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER)))
@@ -235,7 +236,7 @@ def test_the_companion_speaks_the_proxys_vocabulary(every_key: Collection[str]) 
 
 def test_the_configuration_knows_the_names_that_the_proxy_gives() -> None:
     node = Node(NodeInfo(name="a", friendly_name="A", mac="", model="", manufacturer="", esphome_version=""))
-    ProxyEntities(node)
+    ProxyEntities(node, forwards=True)
     spec = UnitSpec(id="rover", name="Rover", address="C4:D3:6A:00:00:09", load_switch=True)
     UnitEntities(node, Unit(spec, Profile(family=Family.CONTROLLER, model="RNG-CTRL-RVR40")))
     assert {entity.name for entity in node.entities if entity.device_id} == {*LINK_NAMES, LOAD_NAME}

@@ -19,6 +19,7 @@ from blupow_proxy.ble import CONNECTING_S, Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
 from blupow_proxy.errors import AdapterUnavailableError, BusLostError, NativeApiError
+from blupow_proxy.forwarding import bluetooth_info, heard_how, make_bluetooth_proxy
 from blupow_proxy.host import SAFE_MODE_S, Notifier, Report, cpu_temperature_c, wifi_signal_dbm
 from blupow_proxy.keys import FileKeyStore
 from blupow_proxy.native_api import Area, Command, Entity, Mode, Node, NodeInfo, State
@@ -79,6 +80,7 @@ class Proxy:
         self.keys = FileKeyStore(storage, encryption=config.api.encryption, configured=config.api.key)
         self.node = Node(_node_info(config, stable_mac(storage, config.esphome.name)))
         self.node.actions += [REFRESH, CAPTURE_FRAMES]
+        self.node.bluetooth = bluetooth_info(config, self.node.info.mac)
         self.server = ApiServer(self.node, self.keys, host=around.host, port=config.api.port)
         self.server.on_command = self._command
         self.server.on_action = self._action
@@ -89,7 +91,11 @@ class Proxy:
         self.units: list[Unit] = []
         self._profiles = Profiles(storage)
         self._started_s = time.monotonic()
-        self._entities = ProxyEntities(self.node, uptime=all(one.platform != "uptime" for one in config.sensors))
+        self._entities = ProxyEntities(
+            self.node,
+            uptime=all(one.platform != "uptime" for one in config.sensors),
+            forwards=config.bluetooth_proxy is not None,
+        )
         self._own_sensors = OwnSensors(self.node, config.sensors, self._sources())
         self._unit_entities: dict[str, UnitEntities] = {}
         self._poller_of: dict[str, Poller[Link]] = {}
@@ -104,7 +110,12 @@ class Proxy:
         self._adapter = around.adapter or Adapter(bluetooth.adapter, auto_recovery=bluetooth.auto_recovery)
         self._adapter.on_change = self._adapter_changed
         self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
+        self._adapter.left_alone = around.safe_mode is not None
         self._build_units(config.renogy, self._adapter)
+        self._bluetooth_proxy = make_bluetooth_proxy(config, self._adapter, active=around.safe_mode is None)
+        if self._bluetooth_proxy is not None:
+            self.server.on_bluetooth = self._bluetooth_proxy.asked
+            self.server.on_gone = self._bluetooth_proxy.gone
         self._notifier = around.notifier
         self._safe_mode = around.safe_mode
         self.report = Report(around.notifier, self.pollers, around.on_good)
@@ -214,13 +225,12 @@ class Proxy:
         """Give the links back, tell the clients, say goodbye."""
         for task in tasks:
             task.cancel()
+        ends = [asyncio.wait(tasks), self.server.stop(), self._announcer.stop()]
+        if self._bluetooth_proxy is not None:
+            ends.append(self._bluetooth_proxy.stop())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_S):
-                await asyncio.gather(
-                    asyncio.wait(tasks),
-                    self.server.stop(),
-                    self._announcer.stop(),
-                )
+                await asyncio.gather(*ends)
 
     def _build_units(self, configs: Sequence[UnitConfig], adapter: Adapter) -> None:
         by_address = sorted(configs, key=lambda config: config.address)
@@ -309,6 +319,7 @@ class Proxy:
                 ask_time_at = now + ASK_TIME_S
                 self.server.ask_time()
             self._entities.show_process(self._uptime_s(), self.server.session_count)
+            self._entities.show_scanner(heard_how(self._adapter))
             self._own_sensors.update(now, self._named_states())
             self._entities.show_clock(wrong=self._clock.wrong)
             await asyncio.sleep(TICK_S)

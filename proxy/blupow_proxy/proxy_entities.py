@@ -20,9 +20,12 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class ProxyEntities:
-    """Keeps the node's own entities current; with ``uptime`` false, the configuration has one of its own."""
+    """Keeps the node's own entities current; with ``uptime`` false, the configuration has one of its own.
 
-    def __init__(self, node: Node, *, uptime: bool = True) -> None:
+    ``forwards``: whether it is a Bluetooth proxy as well.
+    """
+
+    def __init__(self, node: Node, *, uptime: bool = True, forwards: bool = False) -> None:
         self._node = node
         self._adapter_told: str | None = None
         self._uptime = SensorEntity(name="Uptime", **UPTIME)
@@ -32,6 +35,9 @@ class ProxyEntities:
         self._adapter_status = TextSensorEntity(
             name="Bluetooth adapter status", icon="mdi:bluetooth", entity_category="diagnostic"
         )
+        self._scanner = TextSensorEntity(
+            name="Bluetooth advertisements", icon="mdi:bluetooth-transfer", entity_category="diagnostic"
+        )
         self._sessions = SensorEntity(
             name="Sessions", state_class="measurement", icon="mdi:lan-connect", entity_category="diagnostic"
         )
@@ -40,10 +46,12 @@ class ProxyEntities:
         )
         self.restart = ButtonEntity(name="Restart", device_class="restart", entity_category="config")
         self._has_uptime = uptime
+        self._forwards = forwards
         for entity in (
             *((self._uptime,) if uptime else ()),
             self._adapter_problem,
             self._adapter_status,
+            *((self._scanner,) if forwards else ()),
             self._sessions,
             self._clock_problem,
             self.restart,
@@ -61,6 +69,11 @@ class ProxyEntities:
                 _LOGGER.warning("Bluetooth: %s", told)
         self._node.set_state(self._adapter_problem, error is not None)
         self._node.set_state(self._adapter_status, "ready" if error is None else error.message)
+
+    def show_scanner(self, heard_how: str) -> None:
+        """Publish where forwarded advertisements come from."""
+        if self._forwards:
+            self._node.set_state(self._scanner, heard_how)
 
     def show_process(self, uptime_s: float, sessions: int) -> None:
         """Publish the uptime, to the minute, and the number of clients."""

@@ -26,6 +26,7 @@ LOAD_NAME: Final = "Load"  # the switch of a unit with `load_switch: true`
 OWN_NAMES: Final = (  # what the proxy has by itself; one of `sensor:` takes Uptime's place
     "Bluetooth adapter",
     "Bluetooth adapter status",
+    "Bluetooth advertisements",
     "Clock",
     "Restart",
     "Sessions",

@@ -69,6 +69,7 @@ class Adapter:
     ) -> None:
         self.name = name
         self.is_system = client_backend is None
+        self.left_alone = False  # nothing is to be done with it
         self.gate = Gate()  # set-ups of two links at once fail on many adapters
         self.scan = Scan(
             self.make_scanner,
@@ -99,7 +100,7 @@ class Adapter:
     def usable(self) -> bool:
         """Whether it can be used, as far as is known."""
         watch = self._supervisor
-        return watch is None or (watch.adapter is not None and watch.problem is None)
+        return not self.left_alone and (watch is None or (watch.adapter is not None and watch.problem is None))
 
     @property
     def bluez(self) -> tuple[Bluez, str] | None:

@@ -40,11 +40,8 @@ _REASONS: Final[tuple[tuple[type[BleError], int], ...]] = (
 
 def link_reason(error: BleError, *, was_connected: bool) -> int:
     """Return why there is no link, or no longer."""
-    told = getattr(error, "reason", None)
-    if isinstance(told, int) and told:
-        return told
-    if isinstance(error, LinkLostError) and not was_connected:
-        return NOT_ESTABLISHED
+    if isinstance(error, LinkLostError):
+        return error.reason or (UNKNOWN if was_connected else NOT_ESTABLISHED)
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), UNKNOWN)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from bumble import att
 from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData
-from bumble.device import AdvertisingParameters, AdvertisingType, Connection, Device
+from bumble.device import AdvertisingType, Connection, Device
 from bumble.gatt import Attribute, Characteristic, CharacteristicValue, Descriptor, Service
 from bumble.hci import Address, OwnAddressType
 from bumble.host import Host

@@ -55,19 +55,13 @@ async def test_disconnected_before_the_slot_is_free(bench: Bench) -> None:
     assert told(bench.client) == [FREE]
 
 
-class CancelledError(LinkLostError):
-    """With a reason, as the stack below may know."""
-
-    reason = 0x100
-
-
 @pytest.mark.parametrize(
     ("error", "number"),
     [
         (DeviceNotFoundError(TOY, "x"), 0x3E),
         (DeadlineExceededError(TOY, "connecting", 1), 0x08),
         (LinkLostError(TOY, "x"), 0x3E),
-        (CancelledError(TOY, "x"), 0x100),
+        (LinkLostError(TOY, "x", reason=0x100), 0x100),
         (AdapterUnavailableError(TOY, "x"), 0x16),
         (AdapterLostError(TOY, "x"), 0x16),
         (NoFreeSlotError(TOY, "x"), 17),
@@ -235,7 +229,9 @@ async def test_only_so_many_connects(caplog: pytest.LogCaptureFixture) -> None:
     await bench.proxy.stop()
 
 
-@pytest.mark.parametrize(("error", "number"), [(LinkLostError(TOY, "gone"), 0), (CancelledError(TOY, "gone"), 0x100)])
+@pytest.mark.parametrize(
+    ("error", "number"), [(LinkLostError(TOY, "gone"), 0), (LinkLostError(TOY, "gone", reason=0x100), 0x100)]
+)
 async def test_a_link_that_is_lost(
     bench: Bench, error: BleError, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:

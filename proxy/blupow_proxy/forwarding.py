@@ -1,0 +1,56 @@
+"""The Bluetooth proxy as the configuration wants it: on our own adapter, beside our own units."""
+
+from functools import partial
+from typing import Final
+
+from blupow_config import ProxyConfig
+from blupow_proxy.ble import Adapter, GattClient, ScannerState, Source
+from blupow_proxy.bluetooth_proxy import BluetoothProxy, Rules
+from blupow_proxy.native_api import LISTENING, BluetoothFeature, BluetoothInfo
+
+CONNECTING: Final = (
+    BluetoothFeature.ACTIVE_CONNECTIONS
+    | BluetoothFeature.REMOTE_CACHING
+    | BluetoothFeature.PAIRING
+    | BluetoothFeature.CACHE_CLEARING
+)
+
+
+def bluetooth_info(config: ProxyConfig, mac: str) -> BluetoothInfo | None:
+    """Return what clients are offered by a proxy with ``mac``; None when nothing is forwarded."""
+    forwarding = config.bluetooth_proxy
+    if forwarding is None:
+        return None
+    features = LISTENING | CONNECTING if forwarding.active else LISTENING
+    return BluetoothInfo(features, scanner_mac(mac))
+
+
+def scanner_mac(mac: str) -> str:
+    """Return what Home Assistant knows the scanner by: beside the proxy's own ``mac``, as a board's radios have it.
+
+    Not the adapter's: Home Assistant may use that itself, and a new adapter is the same scanner.
+    """
+    head, last = mac[:-2], int(mac[-2:], 16)
+    return f"{head}{last ^ 1:02X}"
+
+
+def make_bluetooth_proxy(config: ProxyConfig, adapter: Adapter, *, active: bool) -> BluetoothProxy | None:
+    """Return the part that answers clients, which connects only while ``active``; None when nothing is forwarded."""
+    forwarding = config.bluetooth_proxy
+    if forwarding is None:
+        return None
+    rules = Rules(owned=[unit.address for unit in config.renogy], allow=forwarding.allow, deny=forwarding.deny)
+    return BluetoothProxy(
+        adapter.scan,
+        partial(GattClient, adapter),
+        rules,
+        connection_slots=forwarding.connection_slots,
+        active=active and forwarding.active,
+    )
+
+
+def heard_how(adapter: Adapter) -> str:
+    """Return where forwarded advertisements come from now, as users are told."""
+    if adapter.scan.state is not ScannerState.RUNNING:
+        return "not listening"
+    return "as received" if adapter.scan.source is Source.RAW else "rebuilt"
