@@ -10,6 +10,7 @@ from seeds import FUZZ_KEY, MemoryKeys, fuzz_node, noise_flight
 
 from blupow_proxy.native_api import (
     ActionCalled,
+    BluetoothAsked,
     Closed,
     Commanded,
     KeyChanged,
@@ -31,7 +32,7 @@ MAX_REASON: Final = 200  # characters in a log
 _HEADERS_BYTES: Final = 64
 _TAG_BYTES: Final = 16
 _HELLO_AND_HANDSHAKE_BYTES: Final = 2 * 64
-_EVENTS: Final = (Proven, Commanded, ActionCalled, KeyChanged, TimeReceived, Closed)
+_EVENTS: Final = (Proven, Commanded, ActionCalled, KeyChanged, TimeReceived, BluetoothAsked, Closed)
 _HELLO: Final = (MESSAGE_IDS["HelloRequest"], b"")
 _NODE: Final = fuzz_node()
 

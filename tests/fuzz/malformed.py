@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from attack import Attack, State, clear, plain
-from seeds import client_messages, noise_flight
+from seeds import bluetooth_messages, client_messages, noise_flight
 
 from blupow_proxy.native_api.wire import MAX_FRAME_BYTES, MESSAGE_IDS, encode_varint
 
@@ -20,7 +20,7 @@ class Malformed:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - the same frames for the same seed
-        self._messages = client_messages()
+        self._messages = client_messages() + bluetooth_messages()
         self._flight = noise_flight()
         self.kinds = {
             "random": self._noise,

@@ -7,11 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from aioesphomeapi import api_pb2
+
 from blupow_proxy.errors import FrameError
 from blupow_proxy.modbus import UNIVERSAL_ADDRESS, Request, WriteRequest, decode_request
 from blupow_proxy.native_api import (
     Action,
     BinarySensorEntity,
+    BluetoothFeature,
+    BluetoothInfo,
     ButtonEntity,
     Mode,
     Node,
@@ -22,6 +26,7 @@ from blupow_proxy.native_api import (
     SubDevice,
     SwitchEntity,
     TextSensorEntity,
+    packet,
 )
 
 DATA: Final = Path(__file__).parents[1] / "data"
@@ -68,6 +73,7 @@ def fuzz_node() -> Node:
     arguments = {"unit": "string", "count": "int", "names": "string[]", "on": "bool", "factor": "float"}
     node.actions.append(Action(name="everything", arguments=arguments))
     node.actions.append(Action(name="refresh", response="optional"))
+    node.bluetooth = BluetoothInfo(BluetoothFeature(127), "02:00:00:00:00:F1")
     return node
 
 
@@ -75,6 +81,30 @@ def client_messages() -> list[tuple[int, bytes]]:
     """Every message of a real client's session, in order."""
     lines = (line.partition(" ") for line in _recording()["messages"])
     return [(int(number), bytes.fromhex(body)) for number, _, body in lines]
+
+
+def bluetooth_messages() -> list[tuple[int, bytes]]:
+    """What Home Assistant asks of a Bluetooth proxy while it uses a device, and what it may ask besides."""
+    device, handle = 0xAABBCC000002, 0x2A
+    return [
+        packet(message)
+        for message in (
+            api_pb2.SubscribeBluetoothConnectionsFreeRequest(),
+            api_pb2.SubscribeBluetoothLEAdvertisementsRequest(flags=1),
+            api_pb2.BluetoothScannerSetModeRequest(mode=1),
+            api_pb2.BluetoothDeviceRequest(address=device, request_type=5, has_address_type=True, address_type=1),
+            api_pb2.BluetoothGATTGetServicesRequest(address=device),
+            api_pb2.BluetoothGATTReadRequest(address=device, handle=handle),
+            api_pb2.BluetoothGATTNotifyRequest(address=device, handle=handle, enable=True),
+            api_pb2.BluetoothGATTWriteDescriptorRequest(address=device, handle=handle + 1, data=b"\1\0"),
+            api_pb2.BluetoothGATTWriteRequest(address=device, handle=0x30, response=True, data=b"on"),
+            api_pb2.BluetoothGATTWriteRequest(address=device, handle=0x30, data=b"off"),
+            api_pb2.BluetoothGATTReadDescriptorRequest(address=device, handle=handle + 1),
+            api_pb2.BluetoothSetConnectionParamsRequest(address=device, min_interval=6, max_interval=12, timeout=100),
+            *(api_pb2.BluetoothDeviceRequest(address=device, request_type=kind) for kind in (2, 3, 6, 0, 1)),
+            api_pb2.UnsubscribeBluetoothLEAdvertisementsRequest(),
+        )
+    ]
 
 
 def noise_flight() -> tuple[bytes, bytes, bytes]:

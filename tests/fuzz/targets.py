@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
+from asking import ask_anything
 from attack import MAX_CPU_S, MAX_REJECTION_BYTES, STATES, Attack
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
@@ -85,6 +86,12 @@ def sessions(data: bytes) -> float:
     for piece in _pieces(data[1:]):
         attack.send(piece)
     return attack.slowest_s
+
+
+def bluetooth_requests(data: bytes) -> float:
+    """What clients with the key may ask of the Bluetooth proxy; each piece is a message as it is encrypted."""
+    how = data[0] if data else 0
+    return ask_anything(how, [(int.from_bytes(piece[:2]), piece[4:]) for piece in _pieces(data[1:])])
 
 
 def modbus_responses(data: bytes) -> float:
@@ -246,6 +253,7 @@ TARGETS: Final[dict[str, Target]] = {
         noise_frames,
         handshakes,
         sessions,
+        bluetooth_requests,
         modbus_responses,
         register_blocks,
         shunt_pushes,

@@ -109,7 +109,7 @@ class Rig:
         for address in addresses:
             self.air.say(address_number(address), NAMED)
         for address in addresses:
-            await until(lambda address=address: self.house.async_ble_device_from_address(address, True))
+            await until(lambda address=address: self.house.async_scanner_devices_by_address(address, True))
 
     async def connected(self, address: str = TOY, **options: Any) -> bleak.BleakClient:
         device = self.house.async_ble_device_from_address(address, True)
@@ -235,8 +235,9 @@ async def test_a_device_that_is_not_there(rig: Rig) -> None:
     source = await rig.source()
     await rig.hear(TOY)
     rig.devices.prepare = lambda device: device.failing.update(connect=DeviceNotFoundError(TOY, "not heard"))
+    client = bleak.BleakClient(rig.house.async_ble_device_from_address(TOY, True), _is_retry_client=True)
     with pytest.raises(BleakError, match="ESP_GATT_CONN_FAIL_ESTABLISH"):
-        await rig.connected()
+        await client.connect()
     await until(lambda: slots(source) == (2, 3, [OWN]))
 
 
