@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from waiting import until
 INTERVAL_MS: Final = 200.0
 HEARD_S: Final = 60.0
 COUNTED: Final = 200
+BACK_S: Final = 10.0
 FLAGS_TYPE: Final = 0x01
 UNPRIVILEGED: Final = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
 
@@ -199,3 +201,30 @@ async def test_without_the_right_it_stays_active_and_says_so(room: Rig) -> None:
     async with listening(room, "unable", "--passive", prefix=UNPRIVILEGED) as ears:
         await ears.until(lambda: bool(ears.states) and ears.states[-1]["state"] == "RUNNING")
     assert {"state": "RUNNING", "active": True, "source": "REBUILT"} in ears.states
+
+
+@pytest.mark.parametrize("mode", ["active", "passive"])
+async def test_it_goes_on_after_bluetoothd_was_killed(room: Rig, mode: str) -> None:
+    arguments = ("--passive",) if mode == "passive" else ()
+    async with listening(room, f"killed-{mode}", *arguments) as ears:
+        await ears.until(lambda: bool(ears.heard))
+        await room.signal("bluetoothd", 9)
+        await ears.until(lambda: ears.states[-1]["state"] == "FAILED")
+        await room.start_bluetoothd()
+        back_s = time.monotonic()
+        ears.heard.clear()
+        await ears.until(lambda: ears.states[-1]["state"] == "RUNNING" and len(ears.heard) >= len(KINDS) - 1)
+        assert time.monotonic() - back_s < BACK_S
+    assert ears.states[-1] == {"state": "RUNNING", "active": mode == "active", "source": "RAW"}
+
+
+async def test_it_goes_on_with_an_adapter_that_was_turned_off(room: Rig) -> None:
+    where = ("org.bluez", "/org/bluez/hci0", "org.bluez.Adapter1", "Powered", "b", "false")
+    async with listening(room, "off", "--passive") as ears:
+        await ears.until(lambda: bool(ears.heard))
+        changes = len(ears.states)
+        await room.run("busctl", "--system", "set-property", *where)
+        await ears.until(lambda: any(said["state"] == "FAILED" for said in ears.states[changes:]))
+        await ears.until(lambda: ears.states[-1]["state"] == "RUNNING")
+        ears.heard.clear()
+        await ears.until(lambda: len(ears.heard) >= len(KINDS) - 1)

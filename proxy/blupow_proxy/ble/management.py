@@ -24,6 +24,7 @@ REPLY_S: Final = 3.0  # the kernel answers within milliseconds, unless it waits 
 BURST: Final = 128  # events in one go, before others have their turn: a quarter of a second of a very busy place
 BUFFER_BYTES: Final = 1 << 20  # the kernel's usual 208 KiB hold some 250 events: less than a second of that
 PACKET_BYTES: Final = 4096  # more than any event has
+MAX_MONITORS: Final = 8  # of the kernel's 32: each proxy that was killed leaves one until the next boot
 NO_RIGHT: Final = "the proxy needs the capability CAP_NET_ADMIN for that"
 NO_SOCKET: Final = "this system, or its service's RestrictAddressFamilies, allows no Bluetooth sockets"
 
@@ -122,7 +123,7 @@ class Management:
         if status or len(features) < _FEATURES.size:
             return  # a kernel before 5.9
         supported, _, _, _, monitors = _FEATURES.unpack_from(features)
-        if not monitors:  # else somebody else's, or one that was left behind, serves as well
+        if monitors < MAX_MONITORS:  # else one of those serves as well
             status, handle = await self._ask(_ADD_PATTERNS_MONITOR, _PATTERN)
             if status or len(handle) < _HANDLE.size:
                 return

@@ -144,6 +144,7 @@ class Scan:
         self._passive_fails = False
         self._repeats = False
         self._pausing = False
+        self._is_stale = False  # the kernel's channel: what was asked of it may be forgotten
         self._told: object = None
         self._started_s: float | None = None
         self._life_s = 0.0  # when something was heard
@@ -193,6 +194,7 @@ class Scan:
         self._listened_s = 0.0
         self._unmanaged = None
         self._passive_fails = False
+        self._is_stale = True
         self._fail(error)
 
     def look_again(self) -> None:
@@ -343,6 +345,7 @@ class Scan:
                 silent_s = time.monotonic() - max(started_s, self._life_s)
                 if self._forwardings and silent_s >= SILENT_S and not self._renew.is_set():
                     self._restarts += 1
+                    self._is_stale = True
                     _LOGGER.info("Nothing was heard for %.0f s: scanning anew", silent_s)
                     break
         finally:
@@ -369,7 +372,8 @@ class Scan:
     async def _manage(self) -> None:
         """Open the kernel's channel where that is wanted and can be."""
         index = self._manageable
-        if self._management is not None and self._management.index != index:
+        stale, self._is_stale = self._is_stale, False
+        if self._management is not None and (stale or self._management.index != index):
             await self._unmanage()
         if index is None or self._management is not None:
             return

@@ -140,8 +140,8 @@ async def test_a_monitor_is_added_and_taken_back(kernel: Kernel) -> None:
     assert owner.gone == 0
 
 
-async def test_a_monitor_that_is_there_serves_as_well_and_is_left(kernel: Kernel) -> None:
-    kernel.monitors = b"\3\0"
+async def test_of_many_monitors_that_are_there_one_serves_as_well_and_is_left(kernel: Kernel) -> None:
+    kernel.monitors = b"\3\0" * management.MAX_MONITORS
     subject = await Owner().open()
     assert subject.passive
     await subject.close()

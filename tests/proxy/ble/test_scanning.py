@@ -240,10 +240,10 @@ async def test_silence_starts_it_anew_and_then_is_told(world: World, monkeypatch
     world.forward()
     await until(lambda: len(world.scanners) == 2)
     assert world.silences == []
-    world.channels[0].hear(EMPTY)  # no life
+    world.channels[-1].hear(EMPTY)  # no life
     await until(lambda: len(world.silences) == 1)
     assert world.silences[0] >= 0.2
-    world.channels[0].hear(RAW)
+    world.channels[-1].hear(RAW)
     await until(lambda: len(world.scanners) == 4)
     assert len(world.silences) == 1
 
