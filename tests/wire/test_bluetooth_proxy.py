@@ -2,21 +2,17 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import bleak
-import bleak_retry_connector
 import pytest
 from aioesphomeapi import APIClient
 from bleak.exc import BleakError
-from bleak_esphome import connect_scanner
-from bluetooth_adapters import BluetoothAdapters
 from bluetooth_doubles import BATTERY_LEVEL, CONTROL, CUSTOM, Air, Device, Devices, State
-from habluetooth import BluetoothManager, BluetoothScanningMode, BluetoothServiceInfoBleak
-from habluetooth.central_manager import CentralBluetoothManager
+from habluetooth import BluetoothScanningMode
+from house import House, Source, complaints
 from waiting import until
 
 from blupow_proxy.bluetooth_proxy import BluetoothProxy, ProxyLimits, Rules, address_number
@@ -30,62 +26,6 @@ LEVEL = "00002a19-0000-1000-8000-00805f9b34fb"
 CONTROL_UUID = CUSTOM.replace("0f0e", "1f1e")
 NAMED = b"\x02\x01\x06\x04\x09Toy"
 UNLIMITED = ProxyLimits(connects=100_000, requests=1_000_000)
-
-
-class NoAdapters(BluetoothAdapters):
-    """A host without Bluetooth of its own."""
-
-    adapters: Any = {}  # noqa: RUF012 - nothing is added
-    default_adapter = "hci0"
-
-
-class House(BluetoothManager):
-    """All that Home Assistant knows of Bluetooth."""
-
-    def __init__(self) -> None:
-        super().__init__(NoAdapters())
-        self.heard: list[BluetoothServiceInfoBleak] = []
-
-    def _discover_service_info(self, service_info: BluetoothServiceInfoBleak) -> None:
-        self.heard.append(service_info)
-
-
-class Source:
-    """A proxy as a source of Bluetooth: what the ESPHome integration does with it."""
-
-    def __init__(self, client: APIClient, house: House) -> None:
-        self.client = client
-        self._house = house
-
-    async def start(self) -> None:
-        stopped = asyncio.Event()
-
-        async def on_stop(_: bool) -> None:
-            self._end()
-            stopped.set()
-
-        self.stopped = stopped
-        await self.client.connect(login=True, on_stop=on_stop)
-        info = await self.client.device_info()
-        data = connect_scanner(self.client, info, available=True)
-        self._data = data
-        self.scanner = data.scanner
-        self.device = data.bluetooth_device
-        self._undo = [self._house.async_register_scanner(self.scanner), self.scanner.async_setup()]
-        await until(lambda: self.device.ble_connections_limit and self.scanner._scanner_state_seen)
-
-    async def restart(self) -> None:
-        """Lose the connection without a word, and come again."""
-        await self.client.disconnect(force=True)
-        await self.stopped.wait()
-        await self.start()
-
-    def _end(self) -> None:
-        self.device.async_set_unavailable()
-        for disconnected in list(self._data.disconnect_callbacks):
-            disconnected()
-        for undo in self._undo:
-            undo()
 
 
 class Rig:
@@ -108,13 +48,10 @@ class Rig:
         """Let devices advertise until they are known."""
         for address in addresses:
             self.air.say(address_number(address), NAMED)
-        for address in addresses:
-            await until(lambda address=address: self.house.async_scanner_devices_by_address(address, True))
+        await self.house.hears(*addresses)
 
     async def connected(self, address: str = TOY, **options: Any) -> bleak.BleakClient:
-        device = self.house.async_ble_device_from_address(address, True)
-        kind = bleak_retry_connector.BleakClientWithServiceCache  # habluetooth's, by now
-        return await bleak_retry_connector.establish_connection(kind, device, "Toy", max_attempts=1, **options)
+        return await self.house.connected(address, **options)
 
     def device(self, address: str = TOY) -> Device:
         return next(device for device in reversed(self.devices.made) if device.address == address)
@@ -131,12 +68,9 @@ async def rig(wire: Any, make_keys: Any, caplog: pytest.LogCaptureFixture) -> As
     )
     server.on_bluetooth = proxy.asked
     server.on_gone = proxy.gone
-    house = House()
-    CentralBluetoothManager.manager = house
-    await house.async_setup()
     air.state = State.RUNNING
-    rig = Rig(house, proxy, air, devices)
-    async with AsyncExitStack() as stack:
+    async with House.opened() as house, AsyncExitStack() as stack:
+        rig = Rig(house, proxy, air, devices)
 
         def dial() -> APIClient:
             client = APIClient("127.0.0.1", server.port, None, noise_psk=encode_key(KEY), client_info="test")
@@ -145,22 +79,9 @@ async def rig(wire: Any, make_keys: Any, caplog: pytest.LogCaptureFixture) -> As
 
         rig.dial = dial
         yield rig
-    await proxy.stop()
-    house.async_stop()
-    CentralBluetoothManager.manager = None
-    theirs = ("bleak_esphome", "habluetooth", "aioesphomeapi", "blupow_proxy", "asyncio", "bleak")
-    complaints = [
-        record.getMessage()
-        for when in ("setup", "call", "teardown")
-        for record in caplog.get_records(when)
-        if record.name.split(".")[0] in theirs and record.levelno >= logging.WARNING
-    ]
-    assert [line for line in complaints if line not in rig.expected] == []
-
-
-def slots(source: Source) -> tuple[int, int, list[str]]:
-    allocations = source.scanner.get_allocations()
-    return allocations.free, allocations.slots, allocations.allocated
+        await proxy.stop()
+    told = complaints(record for when in ("setup", "call", "teardown") for record in caplog.get_records(when))
+    assert [line for line in told if line not in rig.expected] == []
 
 
 async def test_what_is_on_the_air_is_heard_but_our_own_and_the_denied(rig: Rig) -> None:
@@ -171,7 +92,7 @@ async def test_what_is_on_the_air_is_heard_but_our_own_and_the_denied(rig: Rig) 
     assert {one.address for one in rig.house.heard} == {TOY, LAMP}
     one = rig.house.async_last_service_info(TOY, True)
     assert (one.name, one.rssi, one.source, one.raw) == ("Toy", -60, MAC, NAMED)
-    assert slots(source) == (2, 3, [OWN])
+    assert source.slots == (2, 3, [OWN])
 
 
 async def test_the_scanners_mode_is_the_clients_to_choose(rig: Rig) -> None:
@@ -193,7 +114,7 @@ async def test_a_device_is_used_as_if_it_were_here(rig: Rig) -> None:
     client = await rig.connected()
     assert client.is_connected
     assert client.mtu_size == 247
-    assert slots(source) == (1, 3, [OWN, TOY])
+    assert source.slots == (1, 3, [OWN, TOY])
     assert [service.uuid for service in client.services] == ["0000180f-0000-1000-8000-00805f9b34fb", CUSTOM]
     level = client.services.get_characteristic(LEVEL)
     assert (level.handle, level.properties) == (BATTERY_LEVEL, ["read", "notify"])
@@ -216,7 +137,7 @@ async def test_a_device_is_used_as_if_it_were_here(rig: Rig) -> None:
     assert await client.clear_cache()
     await client.disconnect()
     assert not rig.device().connected
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
 
 
 async def test_a_refusal_of_the_device_keeps_the_link(rig: Rig) -> None:
@@ -238,7 +159,7 @@ async def test_a_device_that_is_not_there(rig: Rig) -> None:
     client = bleak.BleakClient(rig.house.async_ble_device_from_address(TOY, True), _is_retry_client=True)
     with pytest.raises(BleakError, match="ESP_GATT_CONN_FAIL_ESTABLISH"):
         await client.connect()
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
 
 
 async def test_a_link_that_is_lost_is_told_at_once_and_what_waits_fails(rig: Rig) -> None:
@@ -255,7 +176,7 @@ async def test_a_link_that_is_lost_is_told_at_once_and_what_waits_fails(rig: Rig
         await reading
     await lost.wait()
     assert not client.is_connected
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
     client = await rig.connected()
     assert await client.read_gatt_char(LEVEL) == b"\x64"
     await client.disconnect()
@@ -276,7 +197,7 @@ async def test_no_slot_is_leaked_in_a_hundred_connections_each(rig: Rig) -> None
                 await until(lambda client=client: not client.is_connected)
 
     await asyncio.gather(use(TOY), use(LAMP))
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
     assert len(rig.devices.made) == 200
     assert not any(device.connected for device in rig.devices.made)
 
@@ -291,7 +212,7 @@ async def test_a_client_that_breaks_off_and_comes_again(rig: Rig) -> None:
         assert not client.is_connected
         await until(lambda device=device: not device.connected)
         await rig.hear(TOY)
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
     client = await rig.connected()
     await client.disconnect()
 
@@ -302,11 +223,11 @@ async def test_an_attempt_that_is_given_up_frees_its_slot(rig: Rig) -> None:
     rig.devices.prepare = lambda device: device.slow.add("connect")
     attempt = asyncio.create_task(rig.connected())
     await until(lambda: rig.devices.made and rig.device().waiting)
-    assert slots(source) == (1, 3, [OWN, TOY])
+    assert source.slots == (1, 3, [OWN, TOY])
     attempt.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await attempt
-    await until(lambda: slots(source) == (2, 3, [OWN]))
+    await until(lambda: source.slots == (2, 3, [OWN]))
     assert rig.device().disconnects == 1
 
 
@@ -321,7 +242,7 @@ async def test_a_second_client_takes_over_and_the_first_knows_that_its_links_are
     second.subscribe_bluetooth_le_raw_advertisements(heard.append)
     await until(lambda: not client.is_connected)
     assert not device.connected
-    await until(lambda: slots(first) == (2, 3, [OWN]))
+    await until(lambda: first.slots == (2, 3, [OWN]))
     known = len(rig.house.heard)
     for _ in range(16):
         rig.air.say(address_number(LAMP), NAMED)
