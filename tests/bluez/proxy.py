@@ -24,7 +24,15 @@ MEASURED: Final = {"voltage", "current", "power", "battery"}  # device classes
 class Proxy:
     """`blupow-proxy run` in the guest."""
 
-    def __init__(self, rig: Rig, units: dict[str, str], *, interval: str = "2s", adapter: str | None = None) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        units: dict[str, str],
+        *,
+        interval: str = "2s",
+        adapter: str | None = None,
+        bluetooth_proxy: dict[str, Any] | None = None,
+    ) -> None:
         """Read ``units``, address by name."""
         self.rig = rig
         self._file = rig.folder / "proxy.yaml"
@@ -37,6 +45,8 @@ class Proxy:
         }
         if adapter is not None:
             config["bluetooth"] = {"adapter": adapter}
+        if bluetooth_proxy is not None:
+            config["bluetooth_proxy"] = bluetooth_proxy
         self._file.write_text(json.dumps(config))  # which is YAML
 
     async def start(self) -> None:
