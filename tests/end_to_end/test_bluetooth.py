@@ -24,6 +24,8 @@ from home_assistant_log import records
 PROGRAM = ROOT / ".venv" / "bin" / "blupow-proxy"
 PROBE = Path(__file__).with_name("bluetooth_probe")
 OWNED = UNITS["Rover"]
+MAC = "02:B1:00:00:00:10"
+SOURCE = "02:B1:00:00:00:11"  # beside it
 THERMOMETER = "A4:C1:38:00:00:01"
 LAMP = "C0:DE:00:00:00:01"
 LAMPS_TEXT = "5b1e0001-9c2f-4f5a-8d3e-6a7b8c9d0e1f"
@@ -147,7 +149,7 @@ class House:
 
     async def owner(self) -> str | None:
         """Return whose Home Assistant says that the scanner is."""
-        found = [one for one in await self.api.entries("bluetooth") if ADAPTER in one["title"]]
+        found = [one for one in await self.api.entries("bluetooth") if SOURCE in one["title"]]
         if not found:
             return None
         (device,) = await self.api.devices(found[0]["entry_id"])
@@ -174,27 +176,27 @@ class House:
 
     async def works(self) -> None:
         """See that the scanner is there with its slots, hears, and connects."""
-        await self.until(lambda: {ADAPTER} <= self.scanners.keys() & self.states.keys(), "the scanner", SETTLED_S)
-        assert self.scanners[ADAPTER]["connectable"]
-        await self.until(lambda: bool(self.states[ADAPTER]["current_mode"]), "that it scans")
-        assert self.states[ADAPTER]["requested_mode"] == "auto"
+        await self.until(lambda: {SOURCE} <= self.scanners.keys() & self.states.keys(), "the scanner", SETTLED_S)
+        assert self.scanners[SOURCE]["connectable"]
+        await self.until(lambda: bool(self.states[SOURCE]["current_mode"]), "that it scans")
+        assert self.states[SOURCE]["requested_mode"] == "auto"
         await self.until(self._is_free, "that all slots are free")
         await self.until(lambda: LAMP in self.heard, "the lamp")
         self.celsius += 0.25
         data = await self.measure(self.celsius)
         await self.until(lambda: self.heard.get(THERMOMETER, {}).get("raw") == data, "what the thermometer says now")
-        assert self.heard[THERMOMETER]["source"] == ADAPTER
+        assert self.heard[THERMOMETER]["source"] == SOURCE
         assert OWNED not in self.heard  # the proxy's own units are its own
         self.most_allocated.clear()
         found = await self.ask()
-        assert found["source"] == ADAPTER
+        assert found["source"] == SOURCE
         assert (bytes.fromhex(found["read"]), found["echoed"]) == (b"hello", "0102ff")
         assert found["mtu"] > 23
         assert LAMP in self.most_allocated
         await self.until(self._is_free, "that the lamp's slot is free again")
 
     def _is_free(self) -> bool:
-        now = self.allocations.get(ADAPTER, {})
+        now = self.allocations.get(SOURCE, {})
         return now.get("free") == SLOTS and now["allocated"] == [OWNED] and now["slots"] == SLOTS + 1
 
 
@@ -211,6 +213,8 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             "renogy": [{"address": OWNED, "name": "Rover", "update_interval": "2s"}],
         }
         (rig.folder / "proxy.yaml").write_text(json.dumps(config))  # which is YAML
+        (rig.folder / "state").mkdir()
+        (rig.folder / "state" / "identity.json").write_text(json.dumps({"mac": MAC}))
         await rig.room("add_broadcaster", address=THERMOMETER, data=says(20.0, 93), interval_ms=500)
         await rig.room("add_peripheral", address=LAMP, name="Lamp")
         yield rig
@@ -304,7 +308,7 @@ async def test_the_companion_takes_over_when_the_other_is_deleted(
 async def test_a_proxy_that_restarts_is_back(house: House, in_companion: Json) -> None:
     await house.rig.signal("proxy", signal.SIGTERM)
     assert await house.rig.wait("proxy", 15.0) == 0
-    await house.until(lambda: ADAPTER not in house.scanners, "that the scanner is gone")
+    await house.until(lambda: SOURCE not in house.scanners, "that the scanner is gone")
     await house.start_proxy()
     await house.works()
 
