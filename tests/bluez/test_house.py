@@ -1,5 +1,7 @@
-"""A house with the proxy, for a while: devices in use all the time, while links are lost, Home Assistant restarts and the
-adapter is unplugged. What counts is what Home Assistant's own Bluetooth has to say of it: nothing."""
+"""A house with the proxy, for a while: devices are in use, links are lost, Home Assistant restarts, the adapter is unplugged.
+
+What counts is what Home Assistant's own Bluetooth has to say of it: nothing.
+"""
 
 import asyncio
 import contextlib
