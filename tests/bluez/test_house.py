@@ -1,4 +1,4 @@
-"""A house with the proxy, for a while: devices are in use, links are lost, Home Assistant restarts, the adapter is unplugged.
+"""A house with the proxy: devices in use, links lost, Home Assistant restarted, the adapter unplugged.
 
 What counts is what Home Assistant's own Bluetooth has to say of it: nothing.
 """
