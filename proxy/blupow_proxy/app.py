@@ -308,7 +308,7 @@ class Proxy:
             now = loop.time()
             for unit in self.units:
                 unit.expire(now)
-            if self._relist and now >= self._relist_at:
+            if self._relist and now >= self._relist_at and not self._had_better_wait(now):
                 self._list_anew()
             if now >= keys_at:
                 keys_at = now + KEYS_S
@@ -323,6 +323,11 @@ class Proxy:
             self._own_sensors.update(now, self._named_states())
             self._entities.show_clock(wrong=self._clock.wrong)
             await asyncio.sleep(TICK_S)
+
+    def _had_better_wait(self, now: float) -> bool:
+        """Whether clients that have to go now would lose devices that they use: for a while, they may go on."""
+        in_use = self._bluetooth_proxy is not None and self._bluetooth_proxy.in_use
+        return in_use and now < self._relist_asked + RELIST_WITHIN_S
 
     def _uptime_s(self) -> float:
         return time.monotonic() - self._started_s

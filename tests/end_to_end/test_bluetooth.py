@@ -239,8 +239,15 @@ async def house(rig: Rig) -> AsyncIterator[House]:
 
 @pytest.fixture(scope="module")
 async def in_esphome(house: House) -> Json:
-    """The proxy, in Home Assistant's own ESPHome integration."""
-    return await house.add("esphome")
+    """The proxy, in Home Assistant's own ESPHome integration, and its unit: once that is known, clients list anew."""
+    entry = await house.add("esphome")
+
+    async def voltage() -> bool:
+        found = await house.api.entities("esphome")
+        return any(one["entity_id"].endswith("rover_battery_voltage") for one in found)
+
+    await house.until_asked(voltage, "what the unit measures", SETTLED_S)
+    return entry
 
 
 async def test_it_is_a_source_through_home_assistants_own_integration(house: House, in_esphome: Json) -> None:

@@ -78,6 +78,11 @@ class BluetoothProxy:
         self._connects = Allowance(self._limits.connects, self._limits.connects_per_s, now)
         self._requests = Allowance(self._limits.requests, self._limits.requests_per_s, now)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a client has a device connected, or is about to."""
+        return bool(self._connections)
+
     def asked(self, client: Client, message: Any) -> None:
         """Take what ``client`` asks."""
         if self._stopped:
