@@ -219,8 +219,9 @@ class GattClient:
         self._ending = LinkLostError(self.address, UNPAIRED, reason=BY_US)
         try:
             await bluez[0].remove(bluez[1], self.address)
-        finally:
+        except BleError:
             self._ending = None
+            raise
 
     async def clear_cache(self) -> None:
         """Let BlueZ discover everything anew at the next connection; GattError for a paired device."""
