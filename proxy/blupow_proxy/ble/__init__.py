@@ -4,6 +4,7 @@ from .adapter import Adapter
 from .advertisement import AddressType, Advertisement, RawAdvertisement
 from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
+from .connection_parameters import ConnectionParameters
 from .gatt_client import GattClient
 from .inspection import inspect_adapter, inspect_adapters
 from .link import CONNECTING_S, Link, RawFrame
@@ -19,6 +20,7 @@ __all__ = [
     "AdapterFacts",
     "AddressType",
     "Advertisement",
+    "ConnectionParameters",
     "Forwarding",
     "GattCharacteristic",
     "GattClient",

@@ -15,7 +15,8 @@ from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundE
 
 from .adapter import Adapter
 from .attributes import GattService
-from .bluez import device_name
+from .bluez_device import BluezDevice
+from .connection_parameters import ConnectionParameters
 from .echoes import Notifications
 from .failures import ENDED, HELD_OR_GONE, bleak_call
 from .gatt_failures import INVALID_HANDLE, INVALID_VALUE_LENGTH, REQUEST_NOT_SUPPORTED, gatt_call
@@ -56,6 +57,7 @@ class GattClient:
     ) -> None:
         self.address = address.upper()
         self._adapter = adapter
+        self._device = BluezDevice(adapter, self.address)
         self._on_notified = on_notified
         self._on_lost = on_lost
         self._client: BleakClient | None = None
@@ -104,23 +106,19 @@ class GattClient:
     async def _connect(self) -> None:
         await self._adapter.ready()
         self._adapter.links.add(self)
-        bluez = self._adapter.bluez
-        if bluez is not None:
-            await bluez[0].offer_pairing(self.address)
+        await self._device.offer_pairing()
         await self._adapter.end_old_connection(self.address)
         self._check()
         found = await self._adapter.finder.find(self.address, FIND_S, named=False)
         if found is None:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)
+        self._device.found(found[0])
         async with self._adapter.gate.foreign(self.address):
             self._check()
             client = await self._establish(found[0])
         table = GattTable(client.services, declared=self._adapter.is_system)
-        if bluez is not None and table.characteristics:
-            # bleak has what it was when it came to know of the device: BlueZ signals no change
-            path = next(iter(table.characteristics.values())).obj[0]
-            table.mtu = await bluez[0].mtu(self.address, path) or table.mtu
-            self._check()
+        table.mtu = await self._device.mtu(client) or table.mtu
+        self._check()
         self._table = table
         self._connected = True
 
@@ -201,39 +199,31 @@ class GattClient:
 
     async def pair(self) -> None:
         """Pair, with no display and no keys; GattError when the device does not, or what ended the link."""
-        bluez = self._adapter.bluez
         async with self._operation("pairing") as client:
-            if bluez is None:
-                await client.pair()
-            else:
-                await bluez[0].pair(bluez[1], self.address)
+            await self._device.pair(client)
 
     async def unpair(self) -> None:
         """Remove the bond, and with it the connection; BleError."""
-        bluez = self._adapter.bluez
-        if bluez is None:
-            if self._client is not None:
-                async with self._operation("unpairing") as client:
-                    await client.unpair()
-            return
         self._ending = LinkLostError(self.address, UNPAIRED, reason=BY_US)
         try:
-            await bluez[0].remove(bluez[1], self.address)
+            await self._device.remove()
         except BleError:
             self._ending = None
             raise
 
     async def clear_cache(self) -> None:
         """Let BlueZ discover everything anew at the next connection; GattError for a paired device."""
-        bluez = self._adapter.bluez
-        if bluez is None:
-            return
-        if await bluez[0].is_paired(bluez[1], self.address):
+        if await self._device.is_paired():
             raise GattError(self.address, REQUEST_NOT_SUPPORTED, BONDED)
         if self._client is None:
-            await bluez[0].remove(bluez[1], self.address)
+            await self._device.remove()
         else:
             self._forgets = True
+
+    async def set_connection_parameters(self, wanted: ConnectionParameters) -> None:
+        """Ask for another interval; GattError where this machine can't, or the BleError that ended the link."""
+        self._require_table()
+        await self._device.set_parameters(wanted)
 
     async def disconnect(self) -> None:
         """End the connection; never raises."""
@@ -268,14 +258,12 @@ class GattClient:
 
     def _leave(self) -> None:
         self._adapter.links.discard(self)
-        if (bluez := self._adapter.bluez) is not None:
-            bluez[0].welcome.discard(device_name(self.address))
+        self._device.withdraw_offer()
 
     async def _forget(self) -> None:
-        bluez = self._adapter.bluez
         try:
-            if bluez is not None and not await bluez[0].is_paired(bluez[1], self.address):
-                await bluez[0].remove(bluez[1], self.address)
+            if not await self._device.is_paired():
+                await self._device.remove()
         except BleError as error:
             _LOGGER.debug("%s", error)
 

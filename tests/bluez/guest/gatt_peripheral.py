@@ -32,6 +32,11 @@ from gatt_uuids import (
 
 REFUSED: Final = 0x80
 INTERVAL_MS: Final = 100
+_DISCOVERING: Final = (
+    att.ATT_Read_By_Group_Type_Request,
+    att.ATT_Read_By_Type_Request,
+    att.ATT_Find_Information_Request,
+)
 Properties = Characteristic.Properties
 READABLE = Attribute.Permissions.READABLE
 WRITEABLE = Attribute.Permissions.WRITEABLE
@@ -43,6 +48,7 @@ class GattPeripheral:
     def __init__(self, link: LocalLink, address: str, name: str, address_type: str = "random", mtu: int = 247) -> None:
         self.connection: Connection | None = None
         self.asked = 0  # ATT requests in this connection
+        self.discovered = 0  # those among them that ask what there is
         self.slow_s = 0.0
         self.ends_at: int | None = None  # with which ATT request it ends the connection
         self.silent = False  # hears requests, and answers none
@@ -119,7 +125,7 @@ class GattPeripheral:
             "mtu": None if connection is None else connection.att_mtu,
             "encrypted": connection is not None and bool(connection.encryption),
             "interval_ms": None if connection is None else connection.parameters.connection_interval,
-            "asked": self.asked,
+            "discovered": self.discovered,
             "written": [value.hex() for value in self.written],
             "subscribed": sorted(self._subscribed()),
             "table": [(one.handle, str(one.type)) for one in self._device.gatt_server.attributes],
@@ -200,6 +206,7 @@ class GattPeripheral:
 
         def heard(bearer: Any, pdu: att.ATT_PDU) -> None:
             self.asked += 1
+            self.discovered += isinstance(pdu, _DISCOVERING)
             if self.ends_at is not None and self.asked >= self.ends_at:
                 self.ends_at = None
                 self._run(self.drop())
@@ -210,7 +217,7 @@ class GattPeripheral:
 
     def _connected(self, connection: Connection) -> None:
         self.connection = connection
-        self.asked = 0
+        self.asked = self.discovered = 0
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
 
     def _disconnected(self, _reason: int) -> None:

@@ -1,0 +1,71 @@
+"""What BlueZ and the kernel keep of one device beyond its link: the bond, what it has discovered, the parameters."""
+
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+
+from blupow_proxy.errors import GattError
+
+from .adapter import Adapter
+from .advertisement import AddressType
+from .bluez import device_name
+from .connection_parameters import ConnectionParameters, load
+from .gatt_failures import REQUEST_NOT_SUPPORTED
+
+_TYPES = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
+
+
+class BluezDevice:
+    """A device by address; where there is no BlueZ, there is nothing to keep."""
+
+    def __init__(self, adapter: Adapter, address: str) -> None:
+        self._adapter = adapter
+        self._address = address
+        self._type: AddressType | None = None
+
+    def found(self, device: BLEDevice) -> None:
+        """Note what the scan has told."""
+        if self._adapter.is_system:
+            self._type = _TYPES.get(device.details["props"]["AddressType"])
+
+    async def offer_pairing(self) -> None:
+        """Let it pair when it wants that, from now on; BleError."""
+        if (bluez := self._adapter.bluez) is not None:
+            await bluez[0].offer_pairing(self._address)
+
+    def withdraw_offer(self) -> None:
+        """Let it not pair any more."""
+        if (bluez := self._adapter.bluez) is not None:
+            bluez[0].welcome.discard(device_name(self._address))
+
+    async def mtu(self, client: BleakClient) -> int | None:
+        """Return the MTU of the link, where BlueZ tells it; BleError.
+
+        bleak has what it was when it came to know of the device: BlueZ signals no change.
+        """
+        first = next(iter(client.services.characteristics.values()), None)
+        bluez = self._adapter.bluez
+        return None if bluez is None or first is None else await bluez[0].mtu(self._address, first.obj[0])
+
+    async def pair(self, client: BleakClient) -> None:
+        """Pair; not under a deadline, and raises what bleak does."""
+        if (bluez := self._adapter.bluez) is None:
+            await client.pair()
+        else:
+            await bluez[0].pair(bluez[1], self._address)
+
+    async def is_paired(self) -> bool:
+        """Return whether there is a bond; BleError."""
+        return (bluez := self._adapter.bluez) is not None and await bluez[0].is_paired(bluez[1], self._address)
+
+    async def remove(self) -> None:
+        """Have it forgotten, with its bond and its link; BleError."""
+        if (bluez := self._adapter.bluez) is not None:
+            await bluez[0].remove(bluez[1], self._address)
+
+    async def set_parameters(self, wanted: ConnectionParameters) -> None:
+        """Have the link updated; GattError where that can't be, AdapterUnavailableError."""
+        bluez = self._adapter.bluez
+        facts = None if bluez is None else bluez[0].adapters.get(f"/org/bluez/{bluez[1]}")
+        if facts is None or self._type is None:
+            raise GattError(self._address, REQUEST_NOT_SUPPORTED, "only links of this machine's adapter have some")
+        await load(facts.index, self._address, self._type, wanted)
