@@ -5,19 +5,22 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from aioesphomeapi import APIClient
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +29,7 @@ from blupow_proxy.renogy import Family, Schedule, register_map
 
 ROOT = Path(__file__).parents[2]
 SERVE = Path(__file__).parent / "serve.py"
+SERVE_BLUETOOTH = SERVE.with_name("serve_bluetooth.py")
 KEYS = {"plain": None, "noise": b64encode(bytes(range(32))).decode()}  # the real device's own
 PORT = 16100
 REPLY_S = 0.22  # of the simulated units: median of captured ones
@@ -36,11 +40,13 @@ UNITS = 32
 READY_S = 90.0
 MATCH_S = 0.02  # a callback later than this is of something else; many a reply changes nothing that is shown
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
-sys.path.insert(0, str(Path(__file__).parent))
+for folder in ("reference", "support", "bench"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-import client  # noqa: E402 - all are beside this script
+import bluetooth  # noqa: E402 - all are beside this script
+import client  # noqa: E402
 import host  # noqa: E402
+from private_bus import private_bus  # noqa: E402
 
 import companion  # noqa: E402
 
@@ -55,6 +61,8 @@ class Effort:
     starts: int = 5
     fragments_s: float = 30.0
     load_s: float = 30.0
+    advertisements_s: float = 12.0
+    reads: int = 2000
     home_assistant_rounds: int = 3
     home_assistant_s: float = 20.0
 
@@ -66,6 +74,8 @@ QUICK = Effort(
     starts=2,
     fragments_s=12.0,
     load_s=8.0,
+    advertisements_s=2.0,
+    reads=1000,
     home_assistant_rounds=1,
     home_assistant_s=8.0,
 )
@@ -135,10 +145,10 @@ asyncio.run(main())
 class Ours:
     """A server process of ours; ``result`` is what it reports at its end."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, script: Path = SERVE, **options: Any) -> None:
         self.result: dict[str, Any] = {}
         self._process = subprocess.Popen(
-            [sys.executable, SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )
 
     def __enter__(self) -> int:
@@ -384,6 +394,113 @@ def companion_rows(report: Report, effort: Effort) -> None:
     )
 
 
+@contextlib.asynccontextmanager
+async def house(*, kernel: bool) -> AsyncIterator[tuple[client.Server, bluetooth.Air]]:
+    """The whole proxy on an adapter of ours; with ``kernel`` it may use the management socket."""
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        bus = await stack.enter_async_context(private_bus(Path(folder)))
+        environment = os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": bus.address}
+        arguments = ["house", str(PORT), KEYS["noise"] or "-"]
+        if kernel:
+            ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            air = await stack.enter_async_context(bluetooth.Air.opened(bus.address, theirs))
+            arguments += ["--kernel", str(ours.fileno())]
+        else:
+            ours = None
+            air = await stack.enter_async_context(bluetooth.Air.opened(bus.address, None))
+        inherited = () if ours is None else (ours.fileno(),)
+        process = Ours(*arguments, script=SERVE_BLUETOOTH, env=environment, pass_fds=inherited)
+        yield client.Server(PORT, KEYS["noise"], stack.enter_context(process)), air
+
+
+async def advertisement_rows(report: Report, effort: Effort) -> None:
+    """The whole proxy between what stands for the kernel and bluetoothd, and a client."""
+    if shutil.which("dbus-daemon") is None:
+        report.add("Bluetooth proxy", "not measured: there is no dbus-daemon", met=False)
+        return
+    seconds = effort.advertisements_s
+    async with house(kernel=True) as (server, air), client.connected(server) as connected:
+        told = bluetooth.Told(connected)
+        await air.scanning(told)
+        idle = await bluetooth.idle_core(server, seconds)
+        memory = [(0, idle, rss_mib(server.pid))]
+        for devices in (50, 500):
+            nearby = await air.steady(server, told, 2 * devices, devices, seconds)
+            memory.append((devices, nearby.core, rss_mib(server.pid)))
+        steady = await air.steady(server, told, 500, 100, seconds)
+    report.bounded(
+        "500 advertisements/s from the kernel to a client, CPU", 100 * (steady.core - idle), "% of a core", 10
+    )
+    report.add(
+        f"of {steady.count}, sent at {steady.rate:.0f}/s: lost or changed",
+        str(steady.wrong),
+        target="0",
+        met=steady.wrong == 0,
+    )
+    for devices, core, rss in memory:
+        report.add(f"{devices} devices nearby, 2/s each: CPU, RSS", f"{100 * core:.2f} % of a core, {rss:.1f} MiB")
+    async with house(kernel=False) as (server, air), client.connected(server) as connected:
+        told = bluetooth.Told(connected)
+        await air.scanning(told)
+        idle = await bluetooth.idle_core(server, seconds)
+        steady = await air.steady(server, told, 500, 100, seconds)
+    report.add(
+        "the same without the right to use the kernel's socket",
+        f"{100 * (steady.core - idle):.2f} % of a core, {steady.wrong} lost or changed",
+    )
+
+
+async def advertisement_burst_rows(report: Report, effort: Effort) -> None:
+    for kind, key in KEYS.items():
+        burst = client.Burst()
+        with Ours("devices", str(PORT), key or "-", script=SERVE_BLUETOOTH) as pid:
+            server = client.Server(PORT, key, pid)
+            for _ in range(effort.rounds):
+                async with client.connected(server) as connected:
+                    (credit,), _ = await connected.list_entities_services()
+
+                    def grant(count: int, connected: APIClient = connected, key: int = credit.key) -> None:
+                        connected.number_command(key, count)
+
+                    await bluetooth.advertisements(connected, server, effort.segment_s, burst, grant)
+        add_burst(report, f"through the server ({kind})", burst)
+    if shutil.which("dbus-daemon") is None:
+        return
+    burst = client.Burst()
+    async with house(kernel=True) as (server, air), client.connected(server) as connected:
+        for _ in range(effort.rounds):
+            await bluetooth.advertisements(connected, server, effort.segment_s, burst, air.credit)
+    add_burst(report, "from the kernel to a client (noise)", burst)
+
+
+def add_burst(report: Report, name: str, burst: client.Burst) -> None:
+    rate, core, us = median(burst.rates), median(burst.client_cores), median(burst.server_us)
+    report.add(
+        f"advertisements/s {name}",
+        f"{rate:,.0f} ({us:.2f} us of server CPU; server {rate * us / 1e6:.2f}, client {core:.2f} core)",
+        target=">= 100,000 or client >= 0.95 core",
+        met=rate >= 100_000 or core >= 0.95,
+    )
+
+
+async def read_rows(report: Report, effort: Effort) -> None:
+    """A client reads of a device that answers at once."""
+    key = KEYS["noise"]
+    with Ours("devices", str(PORT), key or "-", script=SERVE_BLUETOOTH) as pid:
+        trips = await bluetooth.round_trips(client.Server(PORT, key, pid), effort.reads)
+    mine, base = client.p50(trips.reads), client.p50(trips.infos)
+    report.add(
+        f"GATT read round trip of a device that answers at once, p50 of {effort.reads}",
+        f"{mine:.3f} ms",
+        f"({base:.3f} ms: device info)",
+        f"{mine / base:.2f}x",
+        "<= 0.5 ms",
+        mine <= 0.5,
+    )
+    report.add("the same, p99", f"{client.p99(trips.reads):.3f} ms", f"({client.p99(trips.infos):.3f} ms)")
+
+
 async def measure(effort: Effort, reference: bool, console: Console) -> Report:
     report = Report()
     for kind, at_most_us in (("plain", 4.0), ("noise", 5.0)):
@@ -395,6 +512,10 @@ async def measure(effort: Effort, reference: bool, console: Console) -> Report:
     console.print("bench: simulated units ...")
     await live_rows(report, effort)
     await load_rows(report, effort)
+    console.print("bench: Bluetooth proxy ...")
+    await advertisement_rows(report, effort)
+    await advertisement_burst_rows(report, effort)
+    await read_rows(report, effort)
     console.print("bench: Home Assistant ...")
     companion_rows(report, effort)
     return report
