@@ -2,10 +2,9 @@
 
 usage: air.py BUS-ADDRESS [--kernel FD]
 
-FD is the kernel's end of the proxy's management socket; without it, org.bluez tells everything. Says "ready", and then
-does what stands in each line that it reads:
+FD is the kernel's end of the proxy's management socket; without it, org.bluez tells everything. Says "ready", and does
+then what stands in each line that it reads:
 steady RATE DEVICES COUNT   advertises so many times, RATE a second; then says how often it did, and what found no room
-credit COUNT DEVICES        advertises so many times more, as fast as they are taken
 """
 
 import argparse
@@ -55,10 +54,6 @@ class Kernel:
         except BlockingIOError:
             return False
         return True
-
-    async def wait_and_tell(self, packet: bytes) -> None:
-        if not self.tell(packet):
-            await asyncio.get_running_loop().sock_sendall(self._socket, packet)
 
     def _readable(self) -> None:
         packet = self._socket.recv(4096)
@@ -140,7 +135,6 @@ class Air:
     def __init__(self, bluetoothd: Bluetoothd, kernel: Kernel | None) -> None:
         self._bluetoothd = bluetoothd
         self._kernel = kernel
-        self._flooded = 0
 
     async def steady(self, rate: float, devices: int, count: int) -> None:
         loop = asyncio.get_running_loop()
@@ -153,12 +147,6 @@ class Air:
             self._bluetoothd.tell(number, devices)
         print(json.dumps({"told": count, "lost": lost, "rate": count / (loop.time() - started)}), flush=True)
 
-    async def credit(self, count: int, devices: int) -> None:
-        assert self._kernel is not None
-        for number in range(self._flooded, self._flooded + count):
-            await self._kernel.wait_and_tell(found(number, devices))
-        self._flooded += count
-
 
 async def serve(args: argparse.Namespace) -> None:
     kernel = None if args.kernel is None else Kernel(socket.socket(fileno=args.kernel))
@@ -170,11 +158,8 @@ async def serve(args: argparse.Namespace) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     print("ready", flush=True)
     while line := (await orders.readline()).split():
-        match line:
-            case [b"steady", rate, devices, count]:
-                await air.steady(float(rate), int(devices), int(count))
-            case [b"credit", count, devices]:
-                await air.credit(int(count), int(devices))
+        _, rate, devices, count = line
+        await air.steady(float(rate), int(devices), int(count))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,6 @@ FOLDER = Path(__file__).parent
 READY_S = 20.0
 LATE_S = 2.0  # an advertisement that takes longer is lost: the proxy keeps none back for more than 0.1 s
 WINDOW = 4000  # advertisements under way in a burst: more than a client takes in one pass, less than a server drops at
-FLOOD_DEVICES = 100
 DEVICE, HANDLE = 0xAABBCC000002, 0x2A
 FEATURES = BluetoothProxyFeature.ACTIVE_CONNECTIONS | BluetoothProxyFeature.REMOTE_CACHING
 
@@ -119,9 +118,6 @@ class Air:
         core = (cpu_s(server.pid) - before) / (time.perf_counter() - started)
         return Steady(said["rate"], core, count, told.wrong(count, devices), said["lost"])
 
-    def credit(self, count: int) -> None:
-        self._order("credit", count, FLOOD_DEVICES)
-
     def _order(self, *words: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write((" ".join(map(str, words)) + "\n").encode())
@@ -137,23 +133,22 @@ async def idle_core(server: Server, seconds: float) -> float:
     return (cpu_s(server.pid) - before) / seconds
 
 
-async def advertisements(
-    client: APIClient, server: Server, seconds: float, into: Burst, grant: Callable[[int], object]
-) -> None:
+async def advertisements(client: APIClient, server: Server, seconds: float, into: Burst) -> None:
     """Take as many advertisements as the server forwards and we can take."""
     count = granted = 0
+    (credit,), _ = await client.list_entities_services()
 
     def received(message: Any) -> None:
         nonlocal count, granted
         count += len(message.advertisements)
         if granted - count <= WINDOW // 2:
-            grant(WINDOW // 2)
+            client.number_command(credit.key, WINDOW // 2)
             granted += WINDOW // 2
 
     end = client.subscribe_bluetooth_le_raw_advertisements(received)
     await client.device_info()
     granted = WINDOW
-    grant(WINDOW)
+    client.number_command(credit.key, WINDOW)
     await asyncio.sleep(0.2)
     counted_before, start = count, time.perf_counter()
     server_before, client_before = cpu_s(server.pid), time.process_time()
