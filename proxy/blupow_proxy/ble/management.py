@@ -22,6 +22,7 @@ from .advertising_data import MAX_BYTES
 
 REPLY_S: Final = 3.0  # the kernel answers within milliseconds, unless it waits for a stuck controller
 BURST: Final = 128  # events in one go, before others have their turn: a quarter of a second of a very busy place
+GATHER_S: Final = 0.05  # to wake up for each event alone takes more than all the rest; a client waits for 0.1 s anyway
 BUFFER_BYTES: Final = 1 << 20  # the kernel's usual 208 KiB hold some 250 events: less than a second of that
 PACKET_BYTES: Final = 4096  # more than any event has
 MAX_MONITORS: Final = 8  # of the kernel's 32: each proxy that was killed leaves one until the next boot
@@ -90,6 +91,7 @@ class Management:
         self._socket = opened
         self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._monitor: int | None = None  # ours
+        self._gathering: asyncio.TimerHandle | None = None
         self._closed = False
 
     @classmethod
@@ -134,6 +136,7 @@ class Management:
         """Return status and answer."""
         reply: asyncio.Future[tuple[int, bytes]]
         reply = self._replies[command] = asyncio.get_running_loop().create_future()
+        self._read_on()
         try:
             self._socket.send(_HEADER.pack(command, self.index, len(body)) + body)
             async with asyncio.timeout(REPLY_S):
@@ -151,6 +154,7 @@ class Management:
             try:
                 packet = self._socket.recv(PACKET_BYTES)
             except BlockingIOError:
+                self._pause()
                 return
             except OSError:
                 packet = b""
@@ -162,6 +166,20 @@ class Management:
                 self._on_heard(heard)
             else:
                 self._received(packet)
+
+    def _pause(self) -> None:
+        """Let what comes next wait for more, unless an answer is waited for."""
+        if not self._replies:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            self._gathering = loop.call_later(GATHER_S, self._read_on)
+
+    def _read_on(self) -> None:
+        """Look again, as soon as there is something."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+            asyncio.get_running_loop().add_reader(self._socket, self._readable)
 
     def _received(self, packet: bytes) -> None:
         if len(packet) < _HEADER.size:
@@ -189,6 +207,9 @@ class Management:
         if self._closed:
             return
         self._closed = True
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         for reply in self._replies.values():

@@ -140,6 +140,33 @@ async def test_a_monitor_is_added_and_taken_back(kernel: Kernel) -> None:
     assert owner.gone == 0
 
 
+async def test_what_comes_next_waits_for_more_until_an_answer_is_waited_for(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(management, "GATHER_S", 3600.0)
+    owner = Owner()
+    subject = await owner.open()
+    kernel.say(event(FOUND, found()))
+    await until(lambda: len(owner.heard) == 1)
+    kernel.say(event(FOUND, found()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(owner.heard) == 1
+    await subject.close()
+    assert len(owner.heard) == 2
+
+
+async def test_what_has_waited_is_told(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(management, "GATHER_S", 0.01)
+    owner = Owner()
+    subject = await owner.open()
+    for count in range(1, 4):
+        kernel.say(event(FOUND, found()))
+        await until(lambda count=count: len(owner.heard) == count)
+    await subject.close()
+    assert len(kernel.asked) == 4
+
+
 async def test_of_many_monitors_that_are_there_one_serves_as_well_and_is_left(kernel: Kernel) -> None:
     kernel.monitors = b"\3\0" * management.MAX_MONITORS
     subject = await Owner().open()
