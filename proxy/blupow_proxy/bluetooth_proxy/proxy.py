@@ -20,7 +20,7 @@ from blupow_proxy.ble import RawAdvertisement
 from blupow_proxy.native_api import Packet
 
 from . import codes, packets
-from .addresses import address_text
+from .addresses import MAX_ADDRESS, address_text
 from .connection import DeviceConnection, Phase
 from .forwarder import Forwarder
 from .operations import DEVICE_OPERATIONS, GATT_OPERATIONS, Request
@@ -204,10 +204,12 @@ class BluetoothProxy:
     def _refusal(self, client: Client, address: int, *, old: bool) -> tuple[int, str] | None:
         """Return why ``client`` may not connect to a device."""
         verdict = self._rules.verdict(address)
-        if old:
+        if address > MAX_ADDRESS:  # whose lower bits may be those of a device that is not for clients
+            why = "this is no address of a device"
+        elif old:
             why = "this kind of request is out of use"
         elif not self._active:
-            why = "bluetooth_proxy has `active: false`"
+            why = "bluetooth_proxy has `active: false`, or this proxy is in safe mode"
         elif not client.encrypted:
             why = "connections need encryption"
         elif client is not self._subscriber:

@@ -186,6 +186,15 @@ async def test_what_is_not_for_clients(bench: Bench, address: str, caplog: pytes
     assert address in caplog.text
 
 
+@pytest.mark.parametrize("address", [OWN, LOCK, TOY])
+async def test_what_is_no_address_leads_to_no_device(bench: Bench, address: str) -> None:
+    await bench.subscribed()
+    request = device_request(CONNECT, address)
+    request.address += 1 << 48
+    assert await bench.ask(request) == [f"disconnected {address[-2:]} error 6"]
+    assert bench.devices.made == []
+
+
 async def test_an_old_kind_of_request(bench: Bench) -> None:
     await bench.subscribed()
     assert await bench.ask(device_request(0)) == ["disconnected 02 error 6"]
