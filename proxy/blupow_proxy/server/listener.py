@@ -211,7 +211,7 @@ class ApiServer:
                     self.on_key_changed()
                 case TimeReceived(epoch_s):
                     self.on_time(epoch_s)
-                case BluetoothAsked(message):
+                case BluetoothAsked(message) if not connection.session.closing:  # else nobody hears the answer
                     self.on_bluetooth(connection, message)
                 case Closed(reason):
                     self._log(logging.DEBUG, "Session of %s ended: %s", connection.peer, reason)

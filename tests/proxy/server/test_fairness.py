@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aioesphomeapi import APIClient
+from aioesphomeapi import APIClient, api_pb2
 from seeds import FUZZ_KEY, MemoryKeys, fuzz_node
+from waiting import until
 
 from blupow_proxy.allowance import BURST_LINES
 from blupow_proxy.errors import ProxyError
@@ -115,6 +116,23 @@ async def test_the_crowd_gives_way_first() -> None:
         assert {connection.peer for connection in server._connections} == {"127.0.0.2", "127.0.0.3"}
         for _, writer in [lone, *crowd]:
             writer.transport.abort()
+
+
+async def test_who_is_refused_takes_bluetooth_from_nobody() -> None:
+    asked: list[Any] = []
+    node = fuzz_node()
+    for proven in (0, 1):
+        limits = ServerLimits(proven=proven)
+        server = ApiServer(node, MemoryKeys(Mode.PLAINTEXT, None), host="127.0.0.1", port=0, limits=limits)
+        server.on_bluetooth = lambda _, message: asked.append(message)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        subscribe = api_pb2.SubscribeBluetoothLEAdvertisementsRequest(flags=1).SerializeToString()
+        writer.write(b"\0\0\1" + bytes((0, len(subscribe), 66)) + subscribe)  # behind Hello, at once
+        await (until(lambda: asked) if proven else reader.read())
+        assert len(asked) == proven
+        writer.close()
+        await server.stop()
 
 
 async def test_a_busy_peer_is_read_less(monkeypatch: pytest.MonkeyPatch) -> None:
