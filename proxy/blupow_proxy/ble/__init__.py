@@ -1,7 +1,8 @@
 """Bluetooth LE through bleak: the adapter, what is heard, and links to devices."""
 
 from .adapter import Adapter
-from .advertisement import AddressType, Advertisement, RawAdvertisement
+from .advertisement import AddressType, Advertisement, RawAdvertisement, address_number
+from .advertising_data import NAME, SHORT_NAME, structures
 from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
 from .connection_parameters import ConnectionParameters
@@ -16,6 +17,8 @@ from .scanning import Forwarding, Scan, ScannerState, Source
 __all__ = [
     "CCCD",
     "CONNECTING_S",
+    "NAME",
+    "SHORT_NAME",
     "Adapter",
     "AdapterFacts",
     "AddressType",
@@ -32,10 +35,12 @@ __all__ = [
     "Scan",
     "ScannerState",
     "Source",
+    "address_number",
     "bluetooth_switches",
     "inspect_adapter",
     "inspect_adapters",
     "listen",
     "scan",
+    "structures",
     "why_blocked",
 ]

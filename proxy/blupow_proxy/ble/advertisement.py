@@ -14,6 +14,11 @@ class AddressType(IntEnum):
     RANDOM = 1
 
 
+def address_number(address: str) -> int:
+    """Return AA:BB:CC:DD:EE:FF as a number of 48 bits, the first octet the most significant."""
+    return int(address.replace(":", ""), 16)
+
+
 @dataclass(frozen=True, slots=True)
 class RawAdvertisement:
     """What was received of one device at once: ``data`` are the AD structures of its advertisement and scan response.

@@ -32,10 +32,14 @@ type Structure = tuple[int, bytes]
 
 
 def structures(data: bytes) -> Iterator[Structure]:
-    """Yield type and content of each structure, up to the first that is cut off or has no type."""
+    """Yield type and content of each structure, as clients read them: zeros between are passed over.
+
+    A scan response comes behind the advertisement, with whatever that was filled up with.
+    """
     at = 0
-    while at < len(data) and (size := data[at]) and at + 1 + size <= len(data):
-        yield data[at + 1], data[at + 2 : at + 1 + size]
+    while at < len(data) and at + 1 + (size := data[at]) <= len(data):
+        if size:
+            yield data[at + 1], data[at + 2 : at + 1 + size]
         at += 1 + size
 
 

@@ -27,8 +27,7 @@ class Notifications:
     def received(self, data: bytes) -> None:
         """Take a new value."""
         loop = asyncio.get_running_loop()
-        while self._expected and self._expected[0][1] < loop.time():
-            self._expected.popleft()
+        self._forget_late(loop.time())
         for echo in self._expected:
             if echo[0] == data:
                 self._expected.remove(echo)
@@ -60,7 +59,13 @@ class Notifications:
         if echo is not None:
             del self._held[echo]
         else:
-            self._expected.append((data, asyncio.get_running_loop().time() + ECHO_S))
+            now = asyncio.get_running_loop().time()
+            self._forget_late(now)  # here too: a device may never notify, and be read for ever
+            self._expected.append((data, now + ECHO_S))
+
+    def _forget_late(self, now: float) -> None:
+        while self._expected and self._expected[0][1] < now:
+            self._expected.popleft()
 
     def _release(self, number: int) -> None:
         """Pass on what was held, and before it whatever came earlier."""

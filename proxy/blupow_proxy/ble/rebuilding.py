@@ -7,7 +7,7 @@ from typing import Any, Final
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from .advertisement import AddressType, RawAdvertisement
+from .advertisement import AddressType, RawAdvertisement, address_number
 from .advertising_data import describe, encode
 
 MAX_REMEMBERED: Final = 1024  # devices; who is forgotten is told of once more than needed
@@ -63,8 +63,3 @@ def _raw(
         flags=bytes(more.get("AdvertisingFlags", b"")),
     )
     return RawAdvertisement(address_number(device.address), address_type, data.rssi, encode(parts))
-
-
-def address_number(address: str) -> int:
-    """Return an address as a number of 48 bits, the first octet the most significant."""
-    return int(address.replace(":", ""), 16)

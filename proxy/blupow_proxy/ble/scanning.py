@@ -14,11 +14,11 @@ from bleak.backends.scanner import AdvertisementData
 
 from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExceededError
 
-from .advertisement import RawAdvertisement
+from .advertisement import RawAdvertisement, address_number
 from .advertising_data import says_something
 from .failures import HANGS, bleak_call
 from .management import Management
-from .rebuilding import Rebuilder, address_number
+from .rebuilding import Rebuilder
 
 START_S: Final = 15.0  # starting discovery on a busy BlueZ takes seconds, a stuck one never ends
 STOP_S: Final = 5.0

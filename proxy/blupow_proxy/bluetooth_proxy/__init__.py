@@ -1,6 +1,8 @@
 """A Bluetooth proxy for the whole house: what is heard and connected for clients, beside our own devices."""
 
-from .addresses import address_number, address_text
+from blupow_proxy.ble import address_number
+
+from .addresses import address_text
 from .parties import Client, Forwarding, MakePeripheral, Peripheral, Scanner
 from .proxy import BluetoothProxy, ProxyLimits
 from .rules import Rules, Verdict

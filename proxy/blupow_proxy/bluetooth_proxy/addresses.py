@@ -1,12 +1,8 @@
-"""Device addresses: text as people write it, 48 bits as the wire has it."""
+"""Device addresses as people write them; as numbers they have 48 bits, the first octet the most significant."""
 
 from typing import Final
 
 MAX_ADDRESS: Final = (1 << 48) - 1
-
-def address_number(text: str) -> int:
-    """Return AA:BB:CC:DD:EE:FF as a number, the first octet most significant."""
-    return int(text.replace(":", ""), 16)
 
 
 def address_text(number: int) -> str:

@@ -5,13 +5,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
-from blupow_proxy.ble import RawAdvertisement
-
-from .addresses import address_number
+from blupow_proxy.ble import NAME, SHORT_NAME, RawAdvertisement, address_number, structures
 
 MAX_NAMES: Final = 1024  # devices whose name is remembered: more than are ever near, even with changing addresses
-SHORT_NAME: Final = 0x08  # AD types
-COMPLETE_NAME: Final = 0x09
 _ADDRESS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 
 
@@ -82,21 +78,27 @@ class Rules:
 
 def device_name(data: bytes) -> bytes | None:
     """Return the name in AD structures, a complete one first; None without any, or with an empty one."""
-    name, at = None, 0
-    while at + 1 < len(data):
-        length = data[at]
-        kind = data[at + 1]
-        if length > 1 and (kind == COMPLETE_NAME or (kind == SHORT_NAME and name is None)):
-            name = data[at + 2 : at + 1 + length]
-            if kind == COMPLETE_NAME:
-                break
-        at += length + 1
+    name = None
+    for kind, content in structures(data):
+        if kind == NAME and content:
+            return content
+        if kind == SHORT_NAME:
+            name = name or content
     return name or None
 
 
 def _parted(entries: Sequence[str]) -> tuple[frozenset[int], re.Pattern[str] | None]:
     """Part addresses from names; the names become one pattern."""
     addresses = {entry for entry in entries if _ADDRESS.fullmatch(entry)}
-    names = [".*".join(map(re.escape, entry.split("*"))) for entry in entries if entry not in addresses]
+    names = [_pattern(entry) for entry in entries if entry not in addresses]
     pattern = re.compile("|".join(names), re.IGNORECASE | re.DOTALL) if names else None
     return frozenset(map(address_number, addresses)), pattern
+
+
+def _pattern(name: str) -> str:
+    """Return a pattern that takes the first of each part: who advertises can't make it try the others as well."""
+    first, *parts = map(re.escape, name.split("*"))
+    if not parts:
+        return first
+    *middle, last = parts
+    return first + "".join(f"(?>.*?{part})" for part in middle) + f".*{last}"

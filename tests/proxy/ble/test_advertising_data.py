@@ -60,9 +60,17 @@ def test_what_says_something() -> None:
 
 @given(st.binary(max_size=80))
 def test_structures_of_any_bytes(data: bytes) -> None:
-    found = list(structures(data))
-    again = b"".join(bytes((len(content) + 1, kind)) + content for kind, content in found)
-    assert data.startswith(again)
+    for found in structures(data):
+        data = data.lstrip(b"\0")
+        assert data.startswith(encode([found]))
+        data = data.removeprefix(encode([found]))
+
+
+def test_what_an_advertisement_was_filled_up_with_hides_no_scan_response() -> None:
+    data = bytes.fromhex("020106") + bytes(28) + bytes.fromhex("020941")
+    assert list(structures(data)) == [(1, b"\6"), (9, b"A")]
+    assert says_something(data)
+    assert parse_advertisement_data([data]).local_name == "A"
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=30)), max_size=10))

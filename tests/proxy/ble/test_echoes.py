@@ -49,6 +49,16 @@ async def test_an_echo_that_does_not_come(
     assert told == [b"echo"]
 
 
+async def test_echoes_that_never_come_are_not_kept(
+    subject: echoes.Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(echoes, "ECHO_S", -1.0)
+    for number in range(100):
+        with subject.read() as answered:
+            answered(bytes((number,)))
+    assert len(subject._expected) == 1
+
+
 async def test_a_slow_read_holds_nothing_back(
     subject: echoes.Notifications, told: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

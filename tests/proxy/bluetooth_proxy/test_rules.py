@@ -1,4 +1,7 @@
+import time
+
 import pytest
+from bluetooth_data_tools import parse_advertisement_data
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +71,10 @@ def test_what_is_denied_is_not_allowed() -> None:
         ("Toy", "Toy   ", True),  # modules pad their names
         ("Gerät*", "gerät 7", True),
         ("*", "x", True),
+        ("*a*b*", "xxaxxabxx", True),
+        ("*a*b", "abcb", True),
+        ("a*a", "a", False),
+        ("*ab*a", "xaba", True),
     ],
 )
 def test_names_are_exact_but_for_stars_and_case(pattern: str, name: str, fits: bool) -> None:
@@ -109,8 +116,17 @@ def test_no_name(data: bytes) -> None:
     assert device_name(data) is None
 
 
-def test_a_name_that_is_cut_off_is_what_there_is() -> None:
-    assert device_name(b"\x09\x09abc") == b"abc"
+@pytest.mark.parametrize("data", [b"\x03\x08ab\0\0\x04\x09abc", b"\0\x03\x08ab\x09\x09abcdef", b"\x09\x09abc"])
+def test_a_name_is_what_clients_read(data: bytes) -> None:
+    read = parse_advertisement_data([data]).local_name
+    assert device_name(data) == (None if read is None else read.encode())
+
+
+def test_a_name_that_fits_almost_costs_no_time() -> None:
+    rules = Rules(owned=[], deny=["*a*a*b"] * 100)
+    started = time.thread_time()
+    assert heard(rules, TOY, "a" * 253)
+    assert time.thread_time() - started < 1.0  # with a try for each of its ways, it were 4
 
 
 @given(st.binary(max_size=80), st.lists(st.text(max_size=8), max_size=3), st.lists(st.text(max_size=8), max_size=3))
