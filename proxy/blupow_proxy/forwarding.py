@@ -49,8 +49,11 @@ def make_bluetooth_proxy(config: ProxyConfig, adapter: Adapter, *, active: bool)
     )
 
 
-def heard_how(adapter: Adapter) -> str:
-    """Return where forwarded advertisements come from now, as users are told."""
-    if adapter.scan.state is not ScannerState.RUNNING:
-        return "not listening"
-    return "as received" if adapter.scan.source is Source.RAW else "rebuilt"
+def heard_how(adapter: Adapter) -> str | None:
+    """Return where forwarded advertisements come from, as users are told; None while it starts, or starts anew."""
+    scan = adapter.scan
+    if not scan.forwards or scan.state is ScannerState.FAILED or adapter.left_alone:
+        return "not listening"  # for clients; units may be looked for
+    if scan.state is not ScannerState.RUNNING:
+        return None
+    return "as received" if scan.source is Source.RAW else "rebuilt"

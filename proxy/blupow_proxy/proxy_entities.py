@@ -70,9 +70,9 @@ class ProxyEntities:
         self._node.set_state(self._adapter_problem, error is not None)
         self._node.set_state(self._adapter_status, "ready" if error is None else error.message)
 
-    def show_scanner(self, heard_how: str) -> None:
-        """Publish where forwarded advertisements come from."""
-        if self._forwards:
+    def show_scanner(self, heard_how: str | None) -> None:
+        """Publish where forwarded advertisements come from; None is no news."""
+        if self._forwards and heard_how is not None:
             self._node.set_state(self._scanner, heard_how)
 
     def show_process(self, uptime_s: float, sessions: int) -> None:

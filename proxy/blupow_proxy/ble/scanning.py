@@ -153,6 +153,11 @@ class Scan:
         self._listened_s = 0.0
         self._refusals = 0
 
+    @property
+    def forwards(self) -> bool:
+        """Whether somebody is told every advertisement, or would be."""
+        return bool(self._forwardings)
+
     def forward(self, heard: Callable[[RawAdvertisement], None], on_change: Callable[[], None]) -> Forwarding:
         """Tell every advertisement to ``heard``, and with ``on_change`` that state, mode or source are others."""
         forwarding = Forwarding(self, heard, on_change)
@@ -205,8 +210,19 @@ class Scan:
     def _go(self) -> asyncio.Task[None]:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+            self._task.add_done_callback(self._ended)
         self.look_again()
         return self._task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Start again after what nobody foresaw: who searches hears of it, and others never would."""
+        if not task.cancelled() and (error := task.exception()) is not None and self._forwardings:
+            _LOGGER.error("The scan broke down; it starts again in %g s", RETRY_AT_MOST_AFTER_S, exc_info=error)
+            asyncio.get_running_loop().call_later(RETRY_AT_MOST_AFTER_S, self._again)
+
+    def _again(self) -> None:
+        if self._is_wanted:
+            self._go()
 
     @property
     def _is_wanted(self) -> bool:
@@ -268,7 +284,7 @@ class Scan:
             self._task = None
             await self._unmanage()  # after what nobody foresaw
             if self._task is None:
-                self._note(ScannerState.STOPPED)
+                self._note(ScannerState.FAILED if self._forwardings else ScannerState.STOPPED)
 
     async def _once(self) -> None:
         self._renew.clear()

@@ -65,7 +65,7 @@ class World:
     """A scan, and all that it makes."""
 
     def __init__(self) -> None:
-        self.failures: list[BleakError | None] = []
+        self.failures: list[Exception | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.index: int | None = None
@@ -211,6 +211,17 @@ async def test_a_refusal_is_told_and_tried_again(world: World) -> None:
     states = [state for state, _, _ in world.states]
     assert states == [ScannerState.STARTING, ScannerState.FAILED] * 2 + [ScannerState.STARTING, RUNNING]
     assert world.refusals == [1, 2]
+
+
+async def test_what_nobody_foresaw_ends_no_forwarding(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scanning, "RETRY_AT_MOST_AFTER_S", 0.02)
+    world.failures = [ZeroDivisionError("nobody foresaw it")]
+    world.forward()
+    await world.until(ScannerState.FAILED)
+    assert "nobody foresaw it" in caplog.text
+    await world.until(RUNNING)
 
 
 async def test_an_adapter_that_is_not_there_is_waited_for(world: World) -> None:
