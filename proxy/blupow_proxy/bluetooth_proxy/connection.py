@@ -24,9 +24,7 @@ MAX_WAITING: Final = 64  # requests that a client waits for: it sends one after 
 MAX_WAITING_WRITES: Final = 256  # that it does not wait for, as in an update of a device: some 100 KiB
 MAX_WRITE_BYTES: Final = 512  # the longest value that Bluetooth knows
 MAX_NOTIFYING: Final = 64  # characteristics: more than any device has
-MAX_SERVICES_BYTES: Final = (
-    64 * 1024
-)  # of the list of services: ten times the longest known; a client could not take it
+MAX_SERVICES_BYTES: Final = 64 * 1024  # of the list of services: ten times the longest known
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,7 +53,6 @@ class DeviceConnection:
         self.client = client
         self.phase = Phase.CONNECTING
         self.next_client: Client | None = None  # who wants to connect once this has ended
-        self.dropped = 0  # notifications that the client could not take
         self._on_freed = on_freed
         self._log = log
         self._name = address_text(address)
@@ -176,11 +173,7 @@ class DeviceConnection:
         return None
 
     def _notified(self, handle: int, value: bytes) -> None:
-        if handle not in self._notifying:
-            return
-        if self.client.lagging:
-            self.dropped += 1
-        else:
+        if handle in self._notifying and not self.client.lagging:
             self.client.send(packets.notified(self.address, handle, value))
 
     def _lost(self, error: BleError) -> None:
