@@ -24,7 +24,7 @@ MAX_WAITING: Final = 64  # requests that a client waits for: it sends one after 
 MAX_WAITING_WRITES: Final = 256  # that it does not wait for, as in an update of a device: some 100 KiB
 MAX_WRITE_BYTES: Final = 512  # the longest value that Bluetooth knows
 MAX_NOTIFYING: Final = 64  # characteristics: more than any device has
-MAX_SERVICES_BYTES: Final = 64 * 1024  # of the list of services: ten times the longest known
+MAX_SERVICES_BYTES: Final = 60 * 1024  # of the list: ten times the longest known, and one service fits a frame
 
 _LOGGER = logging.getLogger(__name__)
 

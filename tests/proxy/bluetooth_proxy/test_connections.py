@@ -10,6 +10,7 @@ from bluetooth_doubles import Device, Recorder
 
 from blupow_proxy.ble import GattCharacteristic, GattService
 from blupow_proxy.bluetooth_proxy import ProxyLimits, address_number
+from blupow_proxy.bluetooth_proxy.connection import MAX_SERVICES_BYTES
 from blupow_proxy.errors import (
     AdapterLostError,
     AdapterUnavailableError,
@@ -20,6 +21,7 @@ from blupow_proxy.errors import (
     LinkLostError,
     NoFreeSlotError,
 )
+from blupow_proxy.native_api.framing import MAX_BODY_BYTES
 
 CONNECT, DISCONNECT, PAIR, UNPAIR, CLEAR_CACHE = 4, 1, 2, 3, 6
 READ = api_pb2.BluetoothGATTReadRequest(address=address_number(TOY), handle=0x2A)
@@ -296,6 +298,10 @@ async def test_more_services_than_clients_can_take(bench: Bench) -> None:
     huge = tuple(GattCharacteristic(handle, custom, 2) for handle in range(2, 4000))
     bench.devices.prepare = lambda device: setattr(device, "offered", (GattService(1, custom, huge),))
     assert await bench.ask(device_request(CONNECT)) == [RESERVED, "disconnected 02 error 133", FREE]
+
+
+def test_a_list_that_is_taken_fits_a_frame_though_it_is_one_service() -> None:
+    assert MAX_SERVICES_BYTES <= MAX_BODY_BYTES
 
 
 async def test_what_nobody_foresaw_is_logged_and_keeps_no_slot(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
