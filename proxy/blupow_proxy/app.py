@@ -18,7 +18,7 @@ from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import CONNECTING_S, Adapter, Link
 from blupow_proxy.clock import Clock
 from blupow_proxy.discovery import Announcer
-from blupow_proxy.errors import AdapterUnavailableError, BusLostError, NativeApiError
+from blupow_proxy.errors import AdapterUnavailableError, BleError, BusLostError, NativeApiError
 from blupow_proxy.forwarding import bluetooth_info, heard_how, make_bluetooth_proxy
 from blupow_proxy.host import SAFE_MODE_S, Notifier, Report, cpu_temperature_c, wifi_signal_dbm
 from blupow_proxy.keys import FileKeyStore
@@ -31,6 +31,7 @@ from blupow_proxy.renogy import Family
 from blupow_proxy.server import ApiServer, LogForwarder
 from blupow_proxy.storage import Storage, stable_mac
 from blupow_proxy.unit_entities import UnitEntities
+from blupow_proxy.visited import Visited
 
 ESPHOME_VERSION: Final = "2026.10.0"  # whose behaviour ours equals; Home Assistant warns of versions that are too old
 PROJECT_NAME: Final = "blupow.renogy-proxy"
@@ -40,6 +41,7 @@ ASK_TIME_S: Final = 3600.0  # a clock that nobody sets drifts seconds a day
 KEYS_S: Final = 5.0  # how soon a request to pair is noticed
 RELIST_AFTER_S: Final = 3.0  # quiet after the last news, so that units found together are listed together
 RELIST_WITHIN_S: Final = 15.0  # and no client waits longer for a unit that was found
+LOOK_AGAIN_S: Final = 30.0  # for what was left connected, while Bluetooth can't be asked: its users miss it
 FAILED_PAUSE_S: Final = 5.0  # before a part that broke down starts again
 SHUTDOWN_S: Final = 6.0  # for links, which BlueZ ends within 3 s, clients and the goodbye, all at once
 
@@ -112,7 +114,10 @@ class Proxy:
         self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
         self._adapter.left_alone = around.safe_mode is not None
         self._build_units(config.renogy, self._adapter)
-        self._bluetooth_proxy = make_bluetooth_proxy(config, self._adapter, active=around.safe_mode is None)
+        self._visited = Visited(storage)
+        self._bluetooth_proxy = make_bluetooth_proxy(
+            config, self._adapter, self._visited, active=around.safe_mode is None
+        )
         if self._bluetooth_proxy is not None:
             self.server.on_bluetooth = self._bluetooth_proxy.asked
             self.server.on_gone = self._bluetooth_proxy.gone
@@ -182,6 +187,7 @@ class Proxy:
         if self._safe_mode is not None:
             return [("Safe mode", self._stay_in_safe_mode), *parts]
         parts.append(("Bluetooth", self._watch_adapter))
+        parts.append(("What was left connected", self._end_old_connections))
         return parts + [(poller.units[0].spec.name, poller.run) for poller in self.pollers]
 
     async def _stay_in_safe_mode(self) -> None:
@@ -200,6 +206,18 @@ class Proxy:
         except BusLostError as error:
             _LOGGER.error("%s: ending, to be started again", error)  # noqa: TRY400 - foreseen
             self.stop(Outcome.BUS_LOST)
+
+    async def _end_old_connections(self) -> None:
+        """Free the devices that an earlier process has left connected for clients, whenever the adapter is another."""
+        while True:
+            try:
+                await self._adapter.ready()
+                await self._visited.let_go(self._adapter.end_old_connections)
+            except BleError as error:
+                _LOGGER.debug("%s", error)
+                await asyncio.sleep(LOOK_AGAIN_S)
+            else:
+                await self._adapter.renewed()
 
     def _adapter_changed(self) -> None:
         if self._adapter.usable:

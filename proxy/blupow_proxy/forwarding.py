@@ -7,6 +7,7 @@ from blupow_config import ProxyConfig
 from blupow_proxy.ble import Adapter, GattClient, ScannerState, Source
 from blupow_proxy.bluetooth_proxy import BluetoothProxy, Rules
 from blupow_proxy.native_api import LISTENING, BluetoothFeature, BluetoothInfo
+from blupow_proxy.visited import Visited
 
 CONNECTING: Final = (
     BluetoothFeature.ACTIVE_CONNECTIONS
@@ -34,7 +35,9 @@ def scanner_mac(mac: str) -> str:
     return f"{head}{last ^ 1:02X}"
 
 
-def make_bluetooth_proxy(config: ProxyConfig, adapter: Adapter, *, active: bool) -> BluetoothProxy | None:
+def make_bluetooth_proxy(
+    config: ProxyConfig, adapter: Adapter, visited: Visited, *, active: bool
+) -> BluetoothProxy | None:
     """Return the part that answers clients, which connects only while ``active``; None when nothing is forwarded."""
     forwarding = config.bluetooth_proxy
     if forwarding is None:
@@ -46,6 +49,7 @@ def make_bluetooth_proxy(config: ProxyConfig, adapter: Adapter, *, active: bool)
         rules,
         connection_slots=forwarding.connection_slots,
         active=active and forwarding.active,
+        on_connected=visited.add,
     )
 
 

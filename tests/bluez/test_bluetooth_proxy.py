@@ -4,6 +4,7 @@ Assistant's unmodified habluetooth, bleak-esphome and bleak; beside a unit of ou
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -137,3 +138,18 @@ async def test_no_interval_of_our_unit_was_missed(chain: Chain) -> None:
     assert len(read) == 1
     assert read[0].longest_pause_s < 2 * INTERVAL_S
     assert "ERROR" not in chain.proxy.rig.log("proxy")
+
+
+async def test_what_a_killed_proxy_has_left_connected_is_free_again(chain: Chain) -> None:
+    """BlueZ holds its links on, and a device with a link is not heard: no client would ever ask for it again."""
+    address = next(iter(OTHERS))
+
+    async def is_free() -> bool:
+        return not (await chain.rig.room("peripheral", address=address))["connected"]
+
+    await chain.house.hears(address)
+    await chain.house.connected(address)
+    await chain.proxy.stop(signal.SIGKILL)
+    assert not await is_free()
+    await chain.proxy.start()
+    await chain.rig.until(is_free, "for the device")

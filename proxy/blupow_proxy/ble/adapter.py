@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -37,6 +38,10 @@ _ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) f
 
 class AdapterLink(Protocol):
     """What the adapter needs of a link."""
+
+    @property
+    def address(self) -> str:
+        """The device's."""
 
     @property
     def is_connected(self) -> bool:
@@ -143,6 +148,12 @@ class Adapter:
         """End what a process that was killed has left connected: such a device can't be heard; BleError."""
         if self._supervisor is not None:
             await self._supervisor.disconnect(address)
+
+    async def end_old_connections(self, addresses: Collection[str]) -> None:
+        """End what a process that was killed has left connected of these devices; BleError."""
+        for address in (await self.connected_devices()).keys() & set(addresses):
+            if all(link.address.upper() != address for link in self.links):
+                await self.end_old_connection(address)
 
     def heard(self) -> None:
         """Note that something came over the air: the adapter works."""

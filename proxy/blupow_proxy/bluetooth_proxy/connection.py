@@ -46,6 +46,7 @@ class DeviceConnection:
         client: Client,
         make: MakePeripheral,
         *,
+        on_connected: Callable[[str], None],
         on_freed: Callable[["DeviceConnection"], None],
         log: PeerLog,
     ) -> None:
@@ -53,6 +54,7 @@ class DeviceConnection:
         self.client = client
         self.phase = Phase.CONNECTING
         self.next_client: Client | None = None  # who wants to connect once this has ended
+        self._on_connected = on_connected
         self._on_freed = on_freed
         self._log = log
         self._name = address_text(address)
@@ -116,6 +118,7 @@ class DeviceConnection:
     async def _serve(self, peripheral: Peripheral) -> None:
         """Connect, and do what is asked until that is cancelled; BleError when the link is gone."""
         await peripheral.connect()
+        self._on_connected(self._name)
         if sum(len(body) for _, body in packets.services(self.address, peripheral.services)) > MAX_SERVICES_BYTES:
             raise GattError(self._name, codes.NO_RESOURCES, "it offers more services than clients can take")
         if self._lost_meanwhile is not None:

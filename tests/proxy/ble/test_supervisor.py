@@ -14,7 +14,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.service import ServiceInterface, dbus_property, method
 from private_bus import PrivateBus, private_bus
 
-from blupow_proxy.ble import bluez, supervisor
+from blupow_proxy.ble import Adapter, GattClient, bluez, supervisor
 from blupow_proxy.ble.bluez import AdapterFacts
 from blupow_proxy.ble.supervisor import Supervisor, choose
 from blupow_proxy.errors import BusLostError
@@ -59,9 +59,18 @@ class Adapter1(ServiceInterface):
 class Device1(ServiceInterface):
     """A device that may be connected."""
 
-    def __init__(self, *, connected: bool = False) -> None:
+    def __init__(self, *, connected: bool = False, address: str = DEVICE) -> None:
         super().__init__("org.bluez.Device1")
         self._connected = connected
+        self._address = address
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Address(self) -> "s":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._address
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Alias(self) -> "s":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._address
 
     @dbus_property(access=PropertyAccess.READ)
     def Connected(self) -> "b":  # type: ignore[name-defined]  # noqa: F821, N802
@@ -326,6 +335,23 @@ async def test_an_old_connection_is_ended(system: System) -> None:
         assert not device._connected
         assert not manager.is_connected(DEVICE_PATH)
         assert adapter.removed == []
+    bus.disconnect()
+
+
+async def test_old_connections_are_ended_but_no_link_of_ours_and_nobody_elses(system: System) -> None:
+    others = (DEVICE, "F0:0D:00:00:00:02", "F0:0D:00:00:00:03")
+    devices = {address: Device1(connected=True, address=address) for address in others}
+    bus = await system.serve({"hci0": Adapter1(ONE)})
+    for address, device in devices.items():
+        bus.export(f"/org/bluez/hci0/{bluez.device_name(address)}", device)
+    adapter = Adapter()
+    task = asyncio.create_task(adapter.run())
+    await until(lambda: adapter.bluez)
+    adapter.links.add(GattClient(adapter, others[1], on_notified=lambda _handle, _data: None, on_lost=lambda _: None))
+    await adapter.end_old_connections(others[:2])
+    assert [device._connected for device in devices.values()] == [False, True, True]
+    task.cancel()
+    await asyncio.wait([task])
     bus.disconnect()
 
 

@@ -1,0 +1,38 @@
+"""The devices that clients were connected to, kept over restarts: a proxy that was killed leaves them connected.
+
+BlueZ ends no link because the program that made it is gone, and a device with a link is not heard by anyone.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+
+from blupow_proxy.storage import Storage
+
+MAX_VISITED: Final = 64  # devices, the latest: more than clients of one proxy have; each new one is written to disk
+
+_NAME: Final = "visited"
+
+
+class Visited:
+    """Addresses; a damaged or foreign file counts as none."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        stored = (storage.read(_NAME) or {}).get("addresses")
+        listed = stored if isinstance(stored, list) else ()
+        self._addresses = dict.fromkeys(one for one in listed if isinstance(one, str))
+
+    def add(self, address: str) -> None:
+        """Remember a device that is connected for a client."""
+        known = address in self._addresses
+        self._addresses.pop(address, None)
+        self._addresses[address] = None
+        while len(self._addresses) > MAX_VISITED:
+            del self._addresses[next(iter(self._addresses))]
+        if not known:  # who was connected last matters less than how long a memory card lasts
+            self._storage.write(_NAME, {"addresses": list(self._addresses)})
+
+    async def let_go(self, end: Callable[[Collection[str]], Awaitable[None]]) -> None:
+        """Let ``end`` free those that an earlier process has left connected."""
+        if self._addresses:
+            await end(tuple(self._addresses))

@@ -1,0 +1,49 @@
+"""The devices that may have been left connected."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from blupow_proxy.storage import Storage
+from blupow_proxy.visited import MAX_VISITED, Visited
+
+
+async def ended(visited: Visited) -> list[str]:
+    told: list[str] = []
+
+    async def end(addresses: Collection[str]) -> None:
+        told.extend(addresses)
+
+    await visited.let_go(end)
+    return told
+
+
+async def test_they_are_known_after_a_kill_and_the_latest_are_kept(tmp_path: Path) -> None:
+    visited = Visited(Storage(tmp_path))
+    assert await ended(visited) == []
+    for number in range(MAX_VISITED):
+        visited.add(f"device {number}")
+    visited.add("device 0")  # again, which makes it one of the latest
+    visited.add("one more")
+    known = await ended(Visited(Storage(tmp_path)))
+    assert len(known) == MAX_VISITED
+    assert {"device 0", "device 2", "one more"} <= set(known)
+    assert "device 1" not in known
+
+
+async def test_only_a_new_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(tmp_path)
+    written: list[object] = []
+    monkeypatch.setattr(storage, "write", lambda _name, content: written.append(content))
+    visited = Visited(storage)
+    for _ in range(3):
+        visited.add("one")
+        visited.add("two")
+    assert len(written) == 2
+
+
+@pytest.mark.parametrize("content", [{}, {"addresses": "AA:BB"}, {"addresses": [1, None, {}]}])
+async def test_a_foreign_file_is_none(tmp_path: Path, content: dict[str, object]) -> None:
+    Storage(tmp_path).write("visited", content)
+    assert await ended(Visited(Storage(tmp_path))) == []
