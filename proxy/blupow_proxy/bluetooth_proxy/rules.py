@@ -23,7 +23,8 @@ class Rules:
     """Judges devices by address and name.
 
     ``allow`` and ``deny`` hold addresses, or names in which ``*`` stands for anything, in whatever case. With
-    ``allow``, only what is in it is free; what is in ``deny`` is not. Who was not heard to say its name has none.
+    ``allow``, only what is in it is free; what is in ``deny`` is not. Who was not heard to say its name has none, which
+    ``*`` alone stands for as well.
     """
 
     def __init__(self, *, owned: Iterable[str], allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
@@ -31,6 +32,8 @@ class Rules:
         self._allow_all = not allow
         self._allowed, self._allowed_names = _parted(allow)
         self._denied, self._denied_names = _parted(deny)
+        self._allow_nameless = self._allow_all or _fits(self._allowed_names, "")
+        self._deny_nameless = _fits(self._denied_names, "")
         self._by_name = self._allowed_names is not None or self._denied_names is not None
         self._names: dict[int, tuple[bytes, Verdict]] = {}
 
@@ -57,7 +60,9 @@ class Rules:
         named = self._names.get(address)
         if named is not None:
             return named[1]
-        return Verdict.FREE if self._allow_all or address in self._allowed else Verdict.DENIED
+        if self._deny_nameless:
+            return Verdict.DENIED
+        return Verdict.FREE if self._allow_nameless or address in self._allowed else Verdict.DENIED
 
     def _remember(self, address: int, name: bytes) -> None:
         known = self._names.pop(address, None)
@@ -68,11 +73,9 @@ class Rules:
         self._names[address] = known
 
     def _judge(self, address: int, name: str) -> Verdict:
-        if self._denied_names is not None and self._denied_names.fullmatch(name):
+        if _fits(self._denied_names, name):
             return Verdict.DENIED
-        if self._allow_all or address in self._allowed:
-            return Verdict.FREE
-        allowed = self._allowed_names is not None and self._allowed_names.fullmatch(name)
+        allowed = self._allow_all or address in self._allowed or _fits(self._allowed_names, name)
         return Verdict.FREE if allowed else Verdict.DENIED
 
 
@@ -85,6 +88,10 @@ def device_name(data: bytes) -> bytes | None:
         if kind == SHORT_NAME:
             name = name or content
     return name or None
+
+
+def _fits(names: re.Pattern[str] | None, name: str) -> bool:
+    return names is not None and names.fullmatch(name) is not None
 
 
 def _parted(entries: Sequence[str]) -> tuple[frozenset[int], re.Pattern[str] | None]:

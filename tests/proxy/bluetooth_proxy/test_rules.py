@@ -49,6 +49,15 @@ def test_what_is_allowed_by_address_is_all() -> None:
     assert not heard(rules, LAMP, "Lamp")
 
 
+def test_a_star_alone_is_every_device_also_one_without_a_name() -> None:
+    denying, allowing = Rules(owned=[], deny=["*"]), Rules(owned=[], allow=["*"])
+    for name in ("", "Lamp"):
+        assert not heard(denying, LAMP, name)
+        assert heard(allowing, LAMP, name)
+    assert not heard(Rules(owned=[], allow=[TOY], deny=["*"]), TOY)
+    assert not heard(Rules(owned=[], allow=["*p"]), LAMP)
+
+
 def test_what_is_denied_is_not_allowed() -> None:
     rules = Rules(owned=[], allow=[TOY, "Lamp*"], deny=[TOY, "*kitchen"])
     assert not heard(rules, TOY)
