@@ -31,6 +31,8 @@ SETTLED_S: Final = 60.0  # a power cycle at BlueZ's slowest, or the last resort
 SILENCE_S: Final = 60.0  # of listening: three searches in vain; with their pauses, the reset comes within two minutes
 REFUSALS: Final = 2  # habluetooth resets at the second failure to start scanning as well
 REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
+IN_VAIN: Final = 3  # connections to units that are heard, in a row; some controllers hear, and connect no more
+IN_VAIN_AT_MOST: Final = 96  # where a reset did not help, the unit is too far, or somebody else's: hours until the next
 
 # BlueZ wants a pattern, and has none for everything: the flags of devices that can be found, and of some that can't
 _ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) for flags in (0x02, 0x04, 0x06, 0x1A))
@@ -95,6 +97,8 @@ class Adapter:
         self._generation = 0
         self._changed = asyncio.Event()
         self._heard_at = -inf
+        self._in_vain = 0
+        self._too_often = IN_VAIN
 
     @property
     def problem(self) -> AdapterUnavailableError | None:
@@ -226,10 +230,25 @@ class Adapter:
         if watch is not None and watch.adapter is not None:
             await stop_discovery(watch.adapter.name)
 
+    def connected_in_time(self) -> None:
+        """Note that a unit of ours could be connected: the adapter works."""
+        self._in_vain, self._too_often = 0, IN_VAIN
+
+    def connected_in_vain(self) -> None:
+        """Note that a unit of ours was heard, and could not be connected."""
+        self._in_vain += 1
+        if self._in_vain >= self._too_often and not self._is_asked:
+            self._in_vain, self._too_often = 0, min(2 * self._too_often, IN_VAIN_AT_MOST)
+            self._reset("What is heard could not be connected")
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether there is a link that would be found out if it were none, by its own requests."""
+        return any(link.is_connected and link.is_asked for link in self.links)
+
     def _silent(self, listened_s: float) -> None:
         silent_s = min(listened_s, time.monotonic() - self._heard_at)
-        asked = any(link.is_connected and link.is_asked for link in self.links)
-        if silent_s >= SILENCE_S and not asked:  # a link that is none is found out by its own requests
+        if silent_s >= SILENCE_S and not self._is_asked:
             self._reset(f"Nothing was heard for {silent_s:.0f} s")
 
     def _scan_refused(self, times: int) -> None:

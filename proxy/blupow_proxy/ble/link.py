@@ -141,11 +141,15 @@ class Link:
                     raise self.end
                 if not client.is_connected:
                     raise LinkLostError(self.address, "the device ended the connection at once")
-        except DeviceNotFoundError as error:
+        except (DeviceNotFoundError, DeadlineExceededError) as error:
+            self._adapter.connected_in_vain()
+            if isinstance(error, DeadlineExceededError):
+                raise
             # BlueZ may keep to itself that the controller has refused: that looks like a timeout as well
             if others := self._adapter.connected:
                 raise NoFreeSlotError(self.address, NO_SLOT.format(links=others)) from error
             raise DeviceNotFoundError(self.address, UNREACHABLE) from error
+        self._adapter.connected_in_time()
         return client
 
     async def request(self, request: Request, timeout_s: float) -> Response | ExceptionResponse:

@@ -224,8 +224,8 @@ class AdapterController(Controller):
             status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
             connection_handle=0,
             role=hci.Role.CENTRAL,
-            peer_address_type=0,
-            peer_address=hci.Address.ANY,
+            peer_address_type=pending.peer_address_type,  # the kernel goes by it
+            peer_address=pending.peer_address,
             connection_interval=0,
             peripheral_latency=0,
             supervision_timeout=0,

@@ -1,0 +1,82 @@
+"""When an adapter that hears, and connects nothing, is to be reset."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from blupow_proxy.ble import Adapter
+from blupow_proxy.ble.adapter import IN_VAIN, IN_VAIN_AT_MOST
+
+
+@dataclass
+class Watch:
+    """The supervisor, as far as it is asked for resets."""
+
+    reasons: list[str] = field(default_factory=list)
+    adapter: Any = None
+    bluez: Any = None
+
+    def reset(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@dataclass(eq=False)
+class Standing:
+    """A link that stands; ``is_asked`` if it is a unit's."""
+
+    is_asked: bool
+    address: str = "C4:D3:6A:00:00:01"
+    is_connected: bool = True
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def adapter(watch: Watch) -> Adapter:
+    adapter = Adapter()
+    adapter._supervisor = watch  # type: ignore[assignment]
+    return adapter
+
+
+def in_vain(adapter: Adapter, times: int) -> None:
+    for _ in range(times):
+        adapter.connected_in_vain()
+
+
+def test_units_that_are_heard_and_never_connected(adapter: Adapter, watch: Watch) -> None:
+    in_vain(adapter, IN_VAIN - 1)
+    assert watch.reasons == []
+    in_vain(adapter, 1)
+    assert watch.reasons == ["What is heard could not be connected"]
+
+
+def test_where_a_reset_does_not_help_the_next_comes_later(adapter: Adapter, watch: Watch) -> None:
+    waits = []
+    for _ in range(8):
+        before, times = len(watch.reasons), 0
+        while len(watch.reasons) == before:
+            in_vain(adapter, 1)
+            times += 1
+        waits.append(times)
+    assert waits == [3, 6, 12, 24, 48, IN_VAIN_AT_MOST, IN_VAIN_AT_MOST, IN_VAIN_AT_MOST]
+    adapter.connected_in_time()
+    in_vain(adapter, IN_VAIN)
+    assert len(watch.reasons) == len(waits) + 1
+
+
+def test_one_that_can_be_connected_shows_that_it_works(adapter: Adapter, watch: Watch) -> None:
+    for _ in range(5):
+        in_vain(adapter, IN_VAIN - 1)
+        adapter.connected_in_time()
+    assert watch.reasons == []
+
+
+@pytest.mark.parametrize(("is_asked", "resets"), [(True, 0), (False, 1)])
+def test_a_reset_would_cost_the_links_of_units(adapter: Adapter, watch: Watch, is_asked: bool, resets: int) -> None:
+    adapter.links.add(Standing(is_asked))  # type: ignore[arg-type]
+    in_vain(adapter, IN_VAIN)
+    assert len(watch.reasons) == resets
