@@ -119,6 +119,8 @@ class DeviceConnection:
         """Connect, and do what is asked until that is cancelled; BleError when the link is gone."""
         await peripheral.connect()
         self._on_connected(self._name)
+        if not peripheral.services:  # BlueZ may tell of them late, and a client remembers the list for good
+            raise GattError(self._name, codes.FAILED, "it shows no services")
         if sum(len(body) for _, body in packets.services(self.address, peripheral.services)) > MAX_SERVICES_BYTES:
             raise GattError(self._name, codes.NO_RESOURCES, "it offers more services than clients can take")
         if self._lost_meanwhile is not None:

@@ -300,6 +300,13 @@ async def test_more_services_than_clients_can_take(bench: Bench) -> None:
     assert await bench.ask(device_request(CONNECT)) == [RESERVED, "disconnected 02 error 133", FREE]
 
 
+async def test_no_services_are_a_failure_and_no_list_to_remember(bench: Bench) -> None:
+    await bench.subscribed()
+    bench.devices.prepare = lambda device: setattr(device, "offered", ())
+    assert await bench.ask(device_request(CONNECT)) == [RESERVED, "disconnected 02 error 133", FREE]
+    assert bench.devices.made[0].disconnects == 1
+
+
 def test_a_list_that_is_taken_fits_a_frame_though_it_is_one_service() -> None:
     assert MAX_SERVICES_BYTES <= MAX_BODY_BYTES
 
