@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from blupow_proxy.ble import NAME, SHORT_NAME, RawAdvertisement, address_number, structures
@@ -32,10 +33,9 @@ class Rules:
         self._allow_all = not allow
         self._allowed, self._allowed_names = _parted(allow)
         self._denied, self._denied_names = _parted(deny)
-        self._allow_nameless = self._allow_all or _fits(self._allowed_names, "")
-        self._deny_nameless = _fits(self._denied_names, "")
+        self._compared = lru_cache(maxsize=MAX_NAMES)(self._compare)
         self._by_name = self._allowed_names is not None or self._denied_names is not None
-        self._names: dict[int, tuple[bytes, Verdict]] = {}
+        self._names: dict[int, Verdict] = {}  # of those whose name makes it another one
 
     @property
     def owned(self) -> frozenset[int]:
@@ -57,26 +57,26 @@ class Rules:
             return Verdict.OWNED
         if address in self._denied:
             return Verdict.DENIED
-        named = self._names.get(address)
-        if named is not None:
-            return named[1]
-        if self._deny_nameless:
-            return Verdict.DENIED
-        return Verdict.FREE if self._allow_nameless or address in self._allowed else Verdict.DENIED
+        return self._names.get(address) or self._judge(address, b"")
 
     def _remember(self, address: int, name: bytes) -> None:
-        known = self._names.pop(address, None)
-        if known is None or known[0] != name:
-            known = name, self._judge(address, name.decode(errors="replace").strip())
-            if len(self._names) >= MAX_NAMES:
-                del self._names[next(iter(self._names))]
-        self._names[address] = known
+        """Keep what a name makes a difference to: strangers with names of no interest can't make us forget others'."""
+        self._names.pop(address, None)
+        verdict = self._judge(address, name)
+        if verdict is self._judge(address, b""):
+            return
+        if len(self._names) >= MAX_NAMES:
+            del self._names[next(iter(self._names))]
+        self._names[address] = verdict
 
-    def _judge(self, address: int, name: str) -> Verdict:
-        if _fits(self._denied_names, name):
-            return Verdict.DENIED
-        allowed = self._allow_all or address in self._allowed or _fits(self._allowed_names, name)
-        return Verdict.FREE if allowed else Verdict.DENIED
+    def _judge(self, address: int, name: bytes) -> Verdict:
+        denied, allowed = self._compared(name)
+        return Verdict.FREE if not denied and (allowed or address in self._allowed) else Verdict.DENIED
+
+    def _compare(self, name: bytes) -> tuple[bool, bool]:
+        """Return whether a name is denied, and whether it is allowed."""
+        text = name.decode(errors="replace").strip()
+        return _fits(self._denied_names, text), self._allow_all or _fits(self._allowed_names, text)
 
 
 def device_name(data: bytes) -> bytes | None:

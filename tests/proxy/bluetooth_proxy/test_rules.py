@@ -113,6 +113,17 @@ def test_only_so_many_names_are_remembered_the_latest() -> None:
     assert rules.verdict(MAX_NAMES + 9) is Verdict.FREE
 
 
+def test_names_that_make_no_difference_take_no_place() -> None:
+    """Else a crowd with names would bring back what is denied by its own."""
+    rules = Rules(owned=[], deny=["Toy"])
+    assert not heard(rules, TOY, "Toy")
+    for number in range(MAX_NAMES + 10):
+        assert heard(rules, address_text(number), f"stranger {number}")
+    assert not heard(rules, TOY)
+    assert heard(rules, TOY, "Tool")
+    assert rules._names == {}
+
+
 def test_a_complete_name_goes_before_a_short_one() -> None:
     assert device_name(b"\x03\x08ab\x04\x09abc") == b"abc"
     assert device_name(b"\x04\x09abc\x03\x08ab") == b"abc"
