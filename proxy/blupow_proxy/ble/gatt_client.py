@@ -38,7 +38,7 @@ SILENT: Final = "the device does not answer any more"
 BONDED: Final = "what is known of a paired device is kept with its bond: unpair it first"
 
 _LOGGER = logging.getLogger(__name__)
-_BACKGROUND: Final[set[asyncio.Task[None]]] = set()
+_BACKGROUND: Final[set[asyncio.Task[None]]] = set()  # which the loop itself does not keep
 
 
 class GattClient:
@@ -66,6 +66,7 @@ class GattClient:
         self._ending: BleError | None = None  # what the end will have come of, where we know it before
         self._connected = False
         self._closed = False
+        self._dropping: asyncio.Task[None] | None = None  # a link that was given up
         self._forgets = False  # what BlueZ has cached, at the end of the link
         self._operations: set[asyncio.Timeout] = set()
         self._subscribing = asyncio.Lock()
@@ -226,7 +227,7 @@ class GattClient:
         await self._device.set_parameters(wanted)
 
     async def disconnect(self) -> None:
-        """End the connection; never raises."""
+        """End the connection, also one that was given up: the slot is free after that. Never raises."""
         if self._closed:
             return
         self._closed = True
@@ -235,6 +236,8 @@ class GattClient:
         try:
             if client is not None:
                 await _end(self.address, client)
+            if self._dropping is not None:
+                await asyncio.wait({self._dropping})
             if self._forgets:
                 await self._forget()
         finally:
@@ -336,7 +339,7 @@ class GattClient:
         self.lose(error)
         self._client = None
         if client is not None:
-            task = asyncio.get_running_loop().create_task(_end(self.address, client))
+            task = self._dropping = asyncio.get_running_loop().create_task(_end(self.address, client))
             _BACKGROUND.add(task)
             task.add_done_callback(_BACKGROUND.discard)
 

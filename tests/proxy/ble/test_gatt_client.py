@@ -163,7 +163,30 @@ async def test_a_silent_device_is_given_up(
         await one.client.read(one.handle(gatt.WAKE_CHARACTERISTIC))
     assert [error.reason for error in one.lost if isinstance(error, LinkLostError)] == [0x08]
     assert radio.adapter.connected == 0
+    await one.client.disconnect()
     await until(lambda: one.peripheral.connection is None, 5.0)
+
+
+async def test_the_slot_is_free_once_a_link_that_was_given_up_is_down(
+    one: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = asyncio.Event()
+
+    async def disconnect(*_: Any) -> None:
+        await down.wait()
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise BleakError("something about the link")
+
+    backend = one.client._client._backend
+    monkeypatch.setattr(backend, "read_gatt_char", fail)
+    monkeypatch.setattr(backend, "disconnect", disconnect)
+    with pytest.raises(LinkLostError):
+        await one.client.read(one.handle(gatt.WAKE_CHARACTERISTIC))
+    ending = asyncio.create_task(one.client.disconnect())
+    assert not (await asyncio.wait([ending], timeout=0.05))[0]
+    down.set()
+    await ending
 
 
 async def test_nothing_there(radio: VirtualRadio) -> None:
