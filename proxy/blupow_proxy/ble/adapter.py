@@ -34,8 +34,10 @@ REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
 IN_VAIN: Final = 3  # connections to units that are heard, in a row; some controllers hear, and connect no more
 IN_VAIN_AT_MOST: Final = 96  # where a reset did not help, the unit is too far, or somebody else's: hours until the next
 
-# BlueZ wants a pattern, and has none for everything: the flags of devices that can be found, and of some that can't
-_ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) for flags in (0x02, 0x04, 0x06, 0x1A))
+# BlueZ wants a pattern, and has none for everything: the flags of devices that can be found, and of some that can't. Of
+# more than 7 patterns, bluetoothd crashed until August 2026: it counts their bytes in 8 bits.
+_FLAGS: Final = bytes((0x00, 0x02, 0x04, 0x05, 0x06, 0x18, 0x1A))
+_ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) for flags in _FLAGS)
 
 
 class AdapterLink(Protocol):
