@@ -199,6 +199,19 @@ class Bluez:
             answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _CHARACTERISTIC, "MTU")
             return int(answer.body[0].value) if answer.message_type is MessageType.METHOD_RETURN else None
 
+    async def offered(self, adapter: str, address: str) -> frozenset[str] | None:
+        """Return the paths of all characteristics of a device; None while they are being discovered. BleError."""
+        device = f"/org/bluez/{adapter}/{device_name(address)}"
+        async with bleak_call(address, "asking for its services", CALL_S):
+            answer = await _call(self._bus, _BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects")
+            assert_reply(answer)
+        objects: dict[str, dict[str, Any]] = answer.body[0]
+        known = objects.get(device, {}).get(_DEVICE)
+        if known is None or not known["ServicesResolved"].value:
+            return None
+        mine = (path for path, interfaces in objects.items() if _CHARACTERISTIC in interfaces)
+        return frozenset(path for path in mine if path.startswith(f"{device}/"))
+
     async def connected_devices(self) -> dict[str, str]:
         """Return all devices that are connected, by whomever, name by address; BleError."""
         async with bleak_call("adapter", "asking for devices", CALL_S):

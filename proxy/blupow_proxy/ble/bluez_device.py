@@ -1,9 +1,12 @@
 """What BlueZ and the kernel keep of one device beyond its link: the bond, what it has discovered, the parameters."""
 
+import asyncio
+from typing import Final
+
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from blupow_proxy.errors import GattError
+from blupow_proxy.errors import GattError, LinkLostError
 
 from .adapter import Adapter
 from .advertisement import AddressType
@@ -11,7 +14,8 @@ from .bluez import device_name
 from .connection_parameters import ConnectionParameters, load
 from .gatt_failures import REQUEST_NOT_SUPPORTED
 
-_TYPES = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
+LOOK_S: Final = 0.05  # between questions whether discovery has ended, under the deadline of connecting
+_TYPES: Final = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
 
 
 class BluezDevice:
@@ -36,6 +40,20 @@ class BluezDevice:
         """Let it not pair any more."""
         if (bluez := self._adapter.bluez) is not None:
             bluez[0].welcome.discard(device_name(self._address))
+
+    async def check_services(self, client: BleakClient) -> None:
+        """Return once bleak has every service that BlueZ has discovered; BleError when it has not.
+
+        bleak goes by signals, of which it may have missed some, and a client keeps what it is told for ever.
+        """
+        if (bluez := self._adapter.bluez) is None:
+            return
+        while (offered := await bluez[0].offered(bluez[1], self._address)) is None:  # noqa: ASYNC110 - bleak has them
+            await asyncio.sleep(LOOK_S)
+        if offered != {one.obj[0] for one in client.services.characteristics.values()}:
+            if not await self.is_paired():
+                await self.remove()  # bleak learns of it anew
+            raise LinkLostError(self._address, "its services were not told as a whole: try again")
 
     async def mtu(self, client: BleakClient) -> int | None:
         """Return the MTU of the link, where BlueZ tells it; BleError.

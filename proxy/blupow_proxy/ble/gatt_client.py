@@ -117,6 +117,7 @@ class GattClient:
         async with self._adapter.gate.foreign(self.address):
             self._check()
             client = await self._establish(found[0])
+        await self._device.check_services(client)
         table = GattTable(client.services, declared=self._adapter.is_system)
         table.mtu = await self._device.mtu(client) or table.mtu
         self._check()
