@@ -1,12 +1,13 @@
 """Who may set up a connection now: one at a time, and the proxy's own units before what others ask for."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Final
 
 from blupow_proxy.errors import BleError, LinkLostError
 
+QUIET_S: Final = 3.0  # a unit that is there advertises every second or so; one that is not is searched for much longer
 GIVE_WAY_S: Final = 5.0  # BlueZ cancels an attempt within milliseconds, and ends a link that was made within 2 to 3 s
 CANCELLED: Final = 0x100  # what an ESP32 calls a connection that was given up before it was made
 GAVE_WAY: Final = "gave way to a unit of this proxy, which connects first: try again"
@@ -25,12 +26,28 @@ class Gate:
     @asynccontextmanager
     async def own(self) -> AsyncIterator[None]:
         """Set up the connection to a unit of ours."""
+        with self._before_others():
+            async with self._lock:
+                yield
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Listen for a unit of ours, undisturbed at first: a controller that sets up a connection hears nothing."""
+        with ExitStack() as undisturbed:
+            undisturbed.enter_context(self._before_others())
+            over = asyncio.get_running_loop().call_later(QUIET_S, undisturbed.close)
+            try:
+                yield
+            finally:
+                over.cancel()
+
+    @contextmanager
+    def _before_others(self) -> Iterator[None]:
         self._own += 1
         self._no_own.clear()
         try:
             self._end_attempt()
-            async with self._lock:
-                yield
+            yield
         finally:
             self._own -= 1
             if not self._own:

@@ -110,7 +110,8 @@ class Link:
         await self._adapter.end_old_connection(self.address)
         if self.lost.is_set():
             raise self.end
-        found = await self._adapter.finder.find(self.address, FIND_S)
+        async with self._adapter.gate.quiet():
+            found = await self._adapter.finder.find(self.address, FIND_S)
         if found is None:
             raise DeviceNotFoundError(self.address, HELD_OR_GONE)
         device, heard = found

@@ -80,3 +80,23 @@ async def test_what_fails_by_itself_says_so() -> None:
             raise LinkLostError("foreign", "other")
     async with subject.own():
         pass
+
+
+async def test_an_own_one_is_listened_for_undisturbed_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "QUIET_S", 0.1)
+    subject, log, never = gate.Gate(), list[str](), asyncio.Event()
+    foreign = asyncio.create_task(work(subject, log, own=False, name="foreign", until=never))
+    await asyncio.sleep(0)
+    async with subject.quiet():
+        waiting = asyncio.create_task(work(subject, log, own=False, name="waiting"))
+        with pytest.raises(LinkLostError, match="gave way"):
+            await foreign
+        assert log == ["foreign begins"]
+        await waiting  # the search goes on for longer than that
+        assert log[1:] == ["waiting begins", "waiting ends"]
+    async with subject.quiet():
+        waiting = asyncio.create_task(work(subject, log, own=False, name="waiting"))
+        await asyncio.sleep(0)
+    await work(subject, log, own=True, name="own")  # which was found
+    await waiting
+    assert log[3:] == ["own begins", "own ends", "waiting begins", "waiting ends"]
