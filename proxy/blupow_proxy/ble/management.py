@@ -30,6 +30,8 @@ NO_RIGHT: Final = "the proxy needs the capability CAP_NET_ADMIN for that"
 NO_SOCKET: Final = "this system, or its service's RestrictAddressFamilies, allows no Bluetooth sockets"
 
 _GET_CONNECTIONS: Final = 0x0015
+_START_DISCOVERY: Final = 0x0023
+_STOP_DISCOVERY: Final = 0x0024
 _READ_MONITOR_FEATURES: Final = 0x0051
 _ADD_PATTERNS_MONITOR: Final = 0x0052
 _REMOVE_MONITOR: Final = 0x0053
@@ -37,6 +39,7 @@ _DONE: Final = 0x0001
 _STATUS: Final = 0x0002
 _INDEX_REMOVED: Final = 0x0005
 _DEVICE_FOUND: Final = 0x0012
+_DISCOVERING: Final = 0x0013
 _MONITOR_REMOVED: Final = 0x002C
 _MONITOR_DEVICE_FOUND: Final = 0x002F
 _PERMISSION_DENIED: Final = 0x14
@@ -50,6 +53,8 @@ _FOUND: Final = struct.Struct("<6sBbIH")
 _REPLY: Final = struct.Struct("<HB")
 _FEATURES: Final = struct.Struct("<IIHBH")
 _HANDLE: Final = struct.Struct("<H")
+_LE: Final = b"\x06"  # what to discover: public and random addresses, as bluetoothd does when it is asked for LE alone
+_ALL: Final = b"\x07"  # what it does otherwise
 _PATTERN: Final = bytes((1, 0x01, 0, 1, 0x06)).ljust(1 + 34, b"\0")  # one: flags of a device that can be found
 
 
@@ -86,6 +91,7 @@ class Management:
     ) -> None:
         self.index = index
         self.passive = False
+        self._discovering = False  # as far as was told
         self._on_heard = on_heard
         self._on_gone = on_gone
         self._socket = opened
@@ -117,6 +123,18 @@ class Management:
                     await self._ask(_REMOVE_MONITOR, _HANDLE.pack(self._monitor))
         finally:
             self._close()
+
+    async def begin_discovery(self) -> None:
+        """Let the kernel discover, which bluetoothd may wrongly believe it does; never raises."""
+        if not self._discovering:
+            with contextlib.suppress(AdapterUnavailableError):
+                await self._ask(_START_DISCOVERY, _LE)
+
+    async def end_discovery(self) -> None:
+        """Let the kernel end what another bluetoothd may have begun; never raises."""
+        with contextlib.suppress(AdapterUnavailableError):
+            for kind in (_LE, _ALL):
+                await self._ask(_STOP_DISCOVERY, kind)
 
     async def _begin(self) -> None:
         if (await self._ask(_GET_CONNECTIONS))[0] == _PERMISSION_DENIED:
@@ -193,6 +211,8 @@ class Management:
             reply = self._replies.get(command)
             if reply is not None and not reply.done():
                 reply.set_result((status, body[_REPLY.size :]))
+        elif event == _DISCOVERING:
+            self._discovering = body[1:2] == b"\1"
         elif event == _INDEX_REMOVED or (event == _MONITOR_REMOVED and self._relies_on(body)):
             self._end()
 

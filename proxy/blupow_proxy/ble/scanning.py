@@ -338,6 +338,9 @@ class Scan:
             self._scanner = scanner
             self._refusals = 0
             self.searching.set()
+            if self._management is not None and not passive:
+                # bluetoothd has not noticed where the kernel stopped while a connection was set up, and does nothing
+                await self._management.begin_discovery()
             await self._stay()
         finally:
             self.searching.clear()
@@ -377,6 +380,8 @@ class Scan:
         elif not isinstance(error, AdapterUnavailableError):
             error = AdapterUnavailableError("adapter", error.message)
         self._refusals += 1
+        if self._management is not None:  # what a bluetoothd that was killed has begun goes on for ten seconds
+            await self._management.end_discovery()
         self._on_refusal(self._refusals)
         self._fail(error)
         if not self._forwardings:

@@ -215,6 +215,26 @@ async def test_its_end_is_told_once(kernel: Kernel, packet: bytes | None) -> Non
     assert owner.gone == 1
 
 
+async def test_the_kernel_is_asked_to_discover_where_it_does_not(kernel: Kernel) -> None:
+    subject = await Owner().open()
+    kernel.asked.clear()
+    await subject.begin_discovery()
+    assert kernel.asked == [(0x23, b"\6")]
+    kernel.say(event(0x13, b"\6\1", index=1))  # another controller does
+    kernel.say(event(0x13, b"\6\1"))
+    await until(lambda: subject._discovering)
+    await subject.begin_discovery()
+    assert len(kernel.asked) == 1
+    kernel.say(event(0x13, b"\6\0"))
+    await until(lambda: not subject._discovering)
+    await subject.begin_discovery()
+    await subject.end_discovery()
+    assert kernel.asked[1:] == [(0x23, b"\6"), (0x24, b"\6"), (0x24, b"\7")]
+    await subject.close()
+    await subject.begin_discovery()
+    await subject.end_discovery()
+
+
 async def test_an_end_while_it_is_asked(kernel: Kernel) -> None:
     kernel.is_silent = True
     opening = asyncio.create_task(Owner().open())

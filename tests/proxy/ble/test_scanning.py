@@ -56,6 +56,14 @@ class Channel:
         self.go = gone
         self.passive = True
         self.closed = False
+        self.begun = 0  # discoveries
+        self.ended = 0
+
+    async def begin_discovery(self) -> None:
+        self.begun += 1
+
+    async def end_discovery(self) -> None:
+        self.ended += 1
 
     async def close(self) -> None:
         self.closed = True
@@ -311,3 +319,14 @@ async def test_the_simulators_radio(radio: VirtualRadio) -> None:
     await until(lambda: not radio.adapter.scan.active)
     forwarding.stop()
     await until(lambda: radio.adapter.scan.state is ScannerState.STOPPED)
+
+
+async def test_the_kernel_discovers_whatever_bluetoothd_believes(world: World) -> None:
+    world.index = 0
+    world.failures = [BleakDBusError("org.bluez.Error.InProgress", [])]
+    forwarding = world.forward()
+    await world.until(RUNNING)
+    assert (world.channels[0].begun, world.channels[0].ended) == (1, 1)
+    forwarding.active = False
+    await world.until(RUNNING, active=False)
+    assert world.channels[0].begun == 1
