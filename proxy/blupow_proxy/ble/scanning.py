@@ -25,7 +25,7 @@ STOP_S: Final = 5.0
 SILENT_S: Final = 90.0  # habluetooth's figure: beside the quietest of devices, something is heard in that time
 TICK_S: Final = 15.0  # how often silence is looked for
 RETRY_S: Final = 2.0  # BlueZ refuses a scan for a moment after the last one
-RETRY_AT_MOST_AFTER_S: Final = 30.0  # scanning again is promised within a minute
+RETRY_AT_MOST_AFTER_S: Final = 10.0  # scanning again is promised within a minute: six refusals and a reset
 
 _LOGGER = logging.getLogger(__name__)
 
