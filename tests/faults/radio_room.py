@@ -66,11 +66,11 @@ class RadioRoom:
 
 
 @contextlib.asynccontextmanager
-async def radio_room(folder: Path) -> AsyncIterator[RadioRoom]:
-    """Boot, and have everything linked."""
+async def radio_room(folder: Path, **options: Any) -> AsyncIterator[RadioRoom]:
+    """Boot, and have everything linked; the options are the proxy's."""
     async with booted(folder) as rig:
         await rig.populate(adapters=2, units="demo", speed=SPEED)
-        proxy = Proxy(rig, UNITS, adapter=ADAPTER)
+        proxy = Proxy(rig, UNITS, adapter=ADAPTER, **options)
         await proxy.start()
         async with Watcher() as watcher:
             yield RadioRoom(rig, proxy, watcher)

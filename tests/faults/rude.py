@@ -54,9 +54,9 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def shake_hands(connection: socket.socket) -> Peer:
-    """Prove to have the key; ConnectionResetError when the proxy does not answer."""
-    peer, answer = Peer(), b""
+def shake_hands(connection: socket.socket, *key: str) -> Peer:
+    """Prove to have the key, that of the fuzzers unless given; ConnectionResetError when the proxy does not answer."""
+    peer, answer = Peer(*key), b""
     connection.sendall(peer.first_flight)
     while not peer.is_whole(answer):
         data = connection.recv(READ_BYTES)

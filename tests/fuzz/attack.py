@@ -95,8 +95,8 @@ def clear(message: Clear) -> bytes:
 class Peer:
     """The real client's half of a handshake, and what comes after it."""
 
-    def __init__(self) -> None:
-        self._handshake = NoiseHandshake(b64encode(FUZZ_KEY).decode(), b"NoiseAPIInit\0\0")
+    def __init__(self, key: str = b64encode(FUZZ_KEY).decode()) -> None:
+        self._handshake = NoiseHandshake(key, b"NoiseAPIInit\0\0")
         self._ciphers: Any = None
         message = b"\0" + self._handshake.write_message()
         self.first_flight = b"\1\0\0" + b"\1" + len(message).to_bytes(2) + message
