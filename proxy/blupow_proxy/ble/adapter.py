@@ -31,6 +31,7 @@ SETTLED_S: Final = 60.0  # a power cycle at BlueZ's slowest, or the last resort
 SILENCE_S: Final = 60.0  # of listening: three searches in vain; with their pauses, the reset comes within two minutes
 REFUSALS: Final = 2  # habluetooth resets at the second failure to start scanning as well
 REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
+REFUSALS_AT_MOST: Final = 384  # where that did not help: an hour until the next
 IN_VAIN: Final = 3  # connections to units that are heard, in a row; some controllers hear, and connect no more
 IN_VAIN_AT_MOST: Final = 96  # where a reset did not help, the unit is too far, or somebody else's: hours until the next
 
@@ -85,7 +86,7 @@ class Adapter:
             usable=lambda: self.usable,
             index=lambda: self._index,
             force_stop=self._stop_discovery,
-            on_heard=self.heard,
+            on_heard=self._scan_heard,
             on_silence=self._silent,
             on_refusal=self._scan_refused,
         )
@@ -101,6 +102,7 @@ class Adapter:
         self._heard_at = -inf
         self._in_vain = 0
         self._too_often = IN_VAIN
+        self._refused_too_often = REFUSALS_WHILE_CONNECTED
 
     @property
     def problem(self) -> AdapterUnavailableError | None:
@@ -254,8 +256,16 @@ class Adapter:
             self._reset(f"Nothing was heard for {silent_s:.0f} s")
 
     def _scan_refused(self, times: int) -> None:
-        if times >= (REFUSALS_WHILE_CONNECTED if self.connected else REFUSALS):
+        if not self.connected:
+            if times >= REFUSALS:
+                self._reset("Scanning could not be started")
+        elif times >= self._refused_too_often:
+            self._refused_too_often = min(2 * self._refused_too_often, REFUSALS_AT_MOST)
             self._reset("Scanning could not be started")
+
+    def _scan_heard(self) -> None:
+        self._refused_too_often = REFUSALS_WHILE_CONNECTED
+        self.heard()
 
     def _reset(self, reason: str) -> None:
         if self._supervisor is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blupow_proxy.ble import Adapter
-from blupow_proxy.ble.adapter import IN_VAIN, IN_VAIN_AT_MOST
+from blupow_proxy.ble.adapter import IN_VAIN, IN_VAIN_AT_MOST, REFUSALS, REFUSALS_AT_MOST
 
 
 @dataclass
@@ -19,6 +19,9 @@ class Watch:
 
     def reset(self, reason: str) -> None:
         self.reasons.append(reason)
+
+    def heard(self) -> None:
+        """Take note."""
 
 
 @dataclass(eq=False)
@@ -80,3 +83,20 @@ def test_a_reset_would_cost_the_links_of_units(adapter: Adapter, watch: Watch, i
     adapter.links.add(Standing(is_asked))  # type: ignore[arg-type]
     in_vain(adapter, IN_VAIN)
     assert len(watch.reasons) == resets
+
+
+def refused(adapter: Adapter, watch: Watch) -> int:
+    """Let scans be refused until that leads to a reset, and return how often."""
+    before, times = len(watch.reasons), 0
+    while len(watch.reasons) == before:
+        times += 1
+        adapter._scan_refused(times)
+    return times
+
+
+def test_scans_that_are_refused_while_links_stand_cost_these_links_seldom(adapter: Adapter, watch: Watch) -> None:
+    assert refused(adapter, watch) == REFUSALS
+    adapter.links.add(Standing(is_asked=True))  # type: ignore[arg-type]
+    assert [refused(adapter, watch) for _ in range(8)] == [6, 12, 24, 48, 96, 192, REFUSALS_AT_MOST, REFUSALS_AT_MOST]
+    adapter._scan_heard()
+    assert refused(adapter, watch) == 6
