@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from blupow_config import ProxyConfig
-from blupow_proxy.ble import Adapter, GattClient, ScannerState, Source
+from blupow_proxy.ble import Adapter, GattClient, ScannerState, Source, can_set_parameters
 from blupow_proxy.bluetooth_proxy import BluetoothProxy, Rules
 from blupow_proxy.native_api import LISTENING, BluetoothFeature, BluetoothInfo
 from blupow_proxy.visited import Visited
@@ -23,6 +23,8 @@ def bluetooth_info(config: ProxyConfig, mac: str) -> BluetoothInfo | None:
     if forwarding is None:
         return None
     features = LISTENING | CONNECTING if forwarding.active else LISTENING
+    if forwarding.active and can_set_parameters():
+        features |= BluetoothFeature.CONNECTION_PARAMETERS
     return BluetoothInfo(features, scanner_mac(mac))
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from aioesphomeapi.core import MESSAGE_TYPE_TO_PROTO
 
-from blupow_proxy.ble import CCCD, AddressType, GattCharacteristic, GattDescriptor, GattService, RawAdvertisement
+from blupow_proxy.ble import (
+    CCCD,
+    AddressType,
+    ConnectionParameters,
+    GattCharacteristic,
+    GattDescriptor,
+    GattService,
+    RawAdvertisement,
+)
 from blupow_proxy.errors import BleError, GattError, LinkLostError
 from blupow_proxy.native_api import Packet
 
@@ -106,6 +114,7 @@ class Device:
         self.on_lost = on_lost
         self.services: tuple[GattService, ...] = ()
         self.mtu = 23
+        self.parameters: ConnectionParameters | None = None
         self.offered = SERVICES
         self.values = {BATTERY_LEVEL: b"\x64", CONTROL: b"", 0x2B: b"\0\0", 0x2C: b"\x04\0\xad\x27\x01\0\0"}
         self.notifying: set[int] = set()
@@ -184,6 +193,10 @@ class Device:
 
     async def clear_cache(self) -> None:
         await self._step("clear_cache")
+
+    async def set_connection_parameters(self, wanted: ConnectionParameters) -> None:
+        await self._step("set_connection_parameters")
+        self.parameters = wanted
 
     async def disconnect(self) -> None:
         self.disconnects += 1

@@ -5,11 +5,12 @@ from .advertisement import AddressType, Advertisement, RawAdvertisement, address
 from .advertising_data import NAME, SHORT_NAME, structures
 from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
-from .connection_parameters import ConnectionParameters
+from .connection_parameters import ConnectionParameters, can_set_parameters
 from .gatt_client import GattClient
 from .inspection import inspect_adapter, inspect_adapters
 from .link import CONNECTING_S, Link, RawFrame
 from .listening import listen
+from .management import has_right
 from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
 from .scanning import Forwarding, Scan, ScannerState, Source
@@ -37,6 +38,8 @@ __all__ = [
     "Source",
     "address_number",
     "bluetooth_switches",
+    "can_set_parameters",
+    "has_right",
     "inspect_adapter",
     "inspect_adapters",
     "listen",

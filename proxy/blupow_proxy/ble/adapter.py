@@ -84,7 +84,7 @@ class Adapter:
         self.scan = Scan(
             self.make_scanner,
             usable=lambda: self.usable,
-            index=lambda: self._index,
+            index=lambda: self.index,
             force_stop=self._stop_discovery,
             on_heard=self._scan_heard,
             on_silence=self._silent,
@@ -204,7 +204,7 @@ class Adapter:
         return Client
 
     @property
-    def _index(self) -> int | None:
+    def index(self) -> int | None:
         """The kernel's number of it, once that is known."""
         watched = None if self._supervisor is None else self._supervisor.adapter
         return None if watched is None else watched.index

@@ -1,18 +1,20 @@
 """What BlueZ and the kernel keep of one device beyond its link: the bond, what it has discovered, the parameters."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from blupow_proxy.errors import GattError, LinkLostError
+from blupow_proxy.errors import AdapterUnavailableError, GattError, LinkLostError
 
 from .adapter import Adapter
 from .advertisement import AddressType
 from .bluez import device_name
 from .connection_parameters import ConnectionParameters, load
 from .gatt_failures import REQUEST_NOT_SUPPORTED
+from .kernel_orders import DISCONNECT, order, packed
 
 LOOK_S: Final = 0.05  # between questions whether discovery has ended, under the deadline of connecting
 _TYPES: Final = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
@@ -81,9 +83,13 @@ class BluezDevice:
             await bluez[0].remove(bluez[1], self._address)
 
     async def set_parameters(self, wanted: ConnectionParameters) -> None:
-        """Have the link updated; GattError where that can't be, AdapterUnavailableError."""
-        bluez = self._adapter.bluez
-        facts = None if bluez is None else bluez[0].adapters.get(f"/org/bluez/{bluez[1]}")
-        if facts is None or self._type is None:
+        """Have the link updated; GattError where that can't be."""
+        if self._type is None or (index := self._adapter.index) is None:
             raise GattError(self._address, REQUEST_NOT_SUPPORTED, "only links of this machine's adapter have some")
-        await load(facts.index, self._address, self._type, wanted)
+        await load(index, self._address, self._type, wanted)
+
+    async def hang_up(self) -> None:
+        """End the link at once where the kernel lets us: BlueZ waits for 2 s, and a client for its slot as long."""
+        if self._type is not None and (index := self._adapter.index) is not None:
+            with contextlib.suppress(AdapterUnavailableError):
+                await order(index, DISCONNECT, packed(self._address, self._type))

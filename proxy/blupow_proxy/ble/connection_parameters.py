@@ -1,35 +1,25 @@
-"""Asking a live link for another interval, through the kernel's management socket. Needs CAP_NET_ADMIN.
+"""Asking a live link for another interval: since Linux 6.11 it is updated when parameters are loaded for its device.
 
-Since Linux 6.11 the kernel updates a link when parameters are loaded for its device; BlueZ has no word for that.
+BlueZ has no word for that.
 """
 
-import asyncio
 import os
-import socket
 import struct
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from blupow_proxy.errors import AdapterUnavailableError, GattError
 
 from .advertisement import AddressType
-from .management import open_socket
+from .gatt_failures import REQUEST_NOT_SUPPORTED
+from .kernel_orders import LOAD_PARAMETERS, PERMISSION_DENIED, order, packed
+from .management import NO_RIGHT, has_right
 
-REPLY_S: Final = 3.0  # the kernel answers within milliseconds
-PACKET_BYTES: Final = 4096  # more than any event has
 UPDATES_SINCE: Final = (6, 11)  # Linux
-NOT_SUPPORTED: Final = 0x06  # ATT's request not supported, for what this machine can't do
 INVALID: Final = 0x0D
-NO_RIGHT: Final = "connection parameters need the capability CAP_NET_ADMIN"
 TOO_OLD: Final = "connection parameters of a link need Linux 6.11"
-_LOAD: Final = 0x0035
-_DONE: Final = (0x0001, 0x0002)
-_PERMISSION_DENIED: Final = 0x14
 _DEFAULT_RANGE: Final = (24, 40)  # the kernel's own: it does nothing for what it takes to be asked for already
-_HEADER: Final = struct.Struct("<HHH")
-_REPLY: Final = struct.Struct("<HB")
-_ONE: Final = struct.Struct("<H6sBHHHH")
+_ONE: Final = struct.Struct("<H7sHHHH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +42,30 @@ class ConnectionParameters:
         )
 
 
+def can_set_parameters() -> bool:
+    """Whether this process may set them, and this kernel does it."""
+    return _kernel_updates_links() and has_right()
+
+
+def _kernel_updates_links() -> bool:
+    major, minor, *_ = os.uname().release.split(".")
+    return (int(major), int("".join(filter(str.isdecimal, minor[:3])) or 0)) >= UPDATES_SINCE
+
+
 async def load(index: int, address: str, address_type: AddressType, wanted: ConnectionParameters) -> None:
-    """Have the link to a device updated; GattError when that can't be, AdapterUnavailableError."""
+    """Have the link to a device updated; GattError when that can't be."""
     if not wanted.is_valid:
         raise GattError(address, INVALID, f"no link can have {wanted}")
-    if _kernel() < UPDATES_SINCE:
-        raise GattError(address, NOT_SUPPORTED, TOO_OLD)
+    if not _kernel_updates_links():
+        raise GattError(address, REQUEST_NOT_SUPPORTED, TOO_OLD)
     most = wanted.max_interval
     if (wanted.min_interval, most) == _DEFAULT_RANGE:
         most -= 1
-    reversed_address = bytes.fromhex(address.replace(":", ""))[::-1]
-    body = _ONE.pack(1, reversed_address, address_type + 1, wanted.min_interval, most, wanted.latency, wanted.timeout)
+    body = _ONE.pack(1, packed(address, address_type), wanted.min_interval, most, wanted.latency, wanted.timeout)
     try:
-        with closing(open_socket()) as opened:
-            async with asyncio.timeout(REPLY_S):
-                status = await _ask(opened, _HEADER.pack(_LOAD, index, len(body)) + body)
-    except (OSError, TimeoutError) as error:
-        raise AdapterUnavailableError(address, f"Bluetooth's management socket: {error!r}") from error
-    if status == _PERMISSION_DENIED:
-        raise GattError(address, NOT_SUPPORTED, NO_RIGHT)
+        status = await order(index, LOAD_PARAMETERS, body)
+    except AdapterUnavailableError as error:
+        raise GattError(address, REQUEST_NOT_SUPPORTED, error.message) from error
     if status:
-        raise GattError(address, NOT_SUPPORTED, f"the kernel refuses connection parameters (status {status})")
-
-
-async def _ask(opened: socket.socket, command: bytes) -> int:
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(opened, command)
-    while True:
-        packet = await loop.sock_recv(opened, PACKET_BYTES)
-        if len(packet) < _HEADER.size + _REPLY.size or _HEADER.unpack_from(packet)[0] not in _DONE:
-            continue
-        asked, status = _REPLY.unpack_from(packet, _HEADER.size)
-        if asked == _LOAD:
-            return int(status)
-
-
-def _kernel() -> tuple[int, ...]:
-    major, minor, *_ = os.uname().release.split(".")
-    return int(major), int("".join(filter(str.isdecimal, minor[:3])) or 0)
+        why = NO_RIGHT if status == PERMISSION_DENIED else f"the kernel refuses them (status {status})"
+        raise GattError(address, REQUEST_NOT_SUPPORTED, f"connection parameters: {why}")

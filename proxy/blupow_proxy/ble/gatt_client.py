@@ -236,7 +236,7 @@ class GattClient:
         client = self._client
         try:
             if client is not None:
-                await _end(self.address, client)
+                await self._end(client)
             if self._dropping is not None:
                 await asyncio.wait({self._dropping})
             if self._forgets:
@@ -340,14 +340,14 @@ class GattClient:
         self.lose(error)
         self._client = None
         if client is not None:
-            task = self._dropping = asyncio.get_running_loop().create_task(_end(self.address, client))
+            task = self._dropping = asyncio.get_running_loop().create_task(self._end(client))
             _BACKGROUND.add(task)
             task.add_done_callback(_BACKGROUND.discard)
 
-
-async def _end(address: str, client: BleakClient) -> None:
-    try:
-        async with bleak_call(address, "disconnect", DISCONNECT_S):
-            await client.disconnect()
-    except BleError as error:
-        _LOGGER.debug("%s", error)
+    async def _end(self, client: BleakClient) -> None:
+        try:
+            async with bleak_call(self.address, "disconnect", DISCONNECT_S):
+                await self._device.hang_up()
+                await client.disconnect()
+        except BleError as error:
+            _LOGGER.debug("%s", error)

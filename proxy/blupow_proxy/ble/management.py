@@ -7,9 +7,11 @@ maker.
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from btsocket import btmgmt_socket
@@ -29,6 +31,7 @@ MAX_MONITORS: Final = 8  # of the kernel's 32: each proxy that was killed leaves
 NO_RIGHT: Final = "the proxy needs the capability CAP_NET_ADMIN for that"
 NO_SOCKET: Final = "this system, or its service's RestrictAddressFamilies, allows no Bluetooth sockets"
 
+_CAP_NET_ADMIN: Final = 1 << 12  # capabilities(7)
 _GET_CONNECTIONS: Final = 0x0015
 _START_DISCOVERY: Final = 0x0023
 _STOP_DISCOVERY: Final = 0x0024
@@ -239,6 +242,12 @@ class Management:
 
 def _ignore() -> None:
     """Nobody wants to know any more."""
+
+
+def has_right(status: Path = Path("/proc/self/status")) -> bool:
+    """Whether this process has the capability that the kernel asks for."""
+    effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status.read_text(), re.MULTILINE)
+    return effective is not None and bool(int(effective[1], 16) & _CAP_NET_ADMIN)
 
 
 def open_socket() -> socket.socket:

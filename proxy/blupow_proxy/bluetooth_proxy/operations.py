@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from blupow_proxy.ble import ConnectionParameters
 from blupow_proxy.native_api import Packet
 
 from . import packets
@@ -85,6 +86,12 @@ async def _clear_cache(peripheral: Peripheral, message: Any) -> list[Packet]:
     return [packets.cache_cleared(message.address, 0)]
 
 
+async def _set_parameters(peripheral: Peripheral, message: Any) -> list[Packet]:
+    wanted = ConnectionParameters(message.min_interval, message.max_interval, message.latency, message.timeout)
+    await peripheral.set_connection_parameters(wanted)
+    return [packets.parameters_set(message.address, 0)]
+
+
 def _gatt_error(message: Any, error: int) -> Packet:
     return packets.gatt_error(message.address, message.handle, error)
 
@@ -105,15 +112,20 @@ def _not_cleared(message: Any, error: int) -> Packet:
     return packets.cache_cleared(message.address, error)
 
 
+def _parameters_not_set(message: Any, error: int) -> Packet:
+    return packets.parameters_set(message.address, error)
+
+
 _WRITE: Final = Operation(_write, _gatt_error)
 NOTIFY: Final = Operation(_notify, _gatt_error)
-GATT_OPERATIONS: Final[dict[str, Operation]] = {
+LINK_OPERATIONS: Final[dict[str, Operation]] = {
     "BluetoothGATTGetServicesRequest": Operation(_services, _no_services),
     "BluetoothGATTReadRequest": Operation(_read, _gatt_error),
     "BluetoothGATTWriteRequest": _WRITE,
     "BluetoothGATTReadDescriptorRequest": Operation(_read_descriptor, _gatt_error),
     "BluetoothGATTWriteDescriptorRequest": Operation(_write_descriptor, _gatt_error),
     "BluetoothGATTNotifyRequest": NOTIFY,
+    "BluetoothSetConnectionParamsRequest": Operation(_set_parameters, _parameters_not_set),
 }
 DEVICE_OPERATIONS: Final[dict[int, Operation]] = {
     PAIR: Operation(_pair, _not_paired),

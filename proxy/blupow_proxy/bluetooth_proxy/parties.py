@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from blupow_proxy.ble import GattService, RawAdvertisement
+from blupow_proxy.ble import ConnectionParameters, GattService, RawAdvertisement
 from blupow_proxy.errors import BleError
 from blupow_proxy.native_api import Packet
 
@@ -90,6 +90,9 @@ class Peripheral(Protocol):
 
     async def clear_cache(self) -> None:
         """Forget what is known of its services."""
+
+    async def set_connection_parameters(self, wanted: ConnectionParameters) -> None:
+        """Ask for another interval."""
 
     async def disconnect(self) -> None:
         """End the link, in whatever state it is; never raises."""

@@ -5,8 +5,8 @@ SubscribeBluetoothLEAdvertisements - the scanner's state at once and on each cha
 subscriber takes over from the former one, whose connections end. Unsubscribe... - nothing.
 SubscribeBluetoothConnectionsFree - the slots at once and on each change. BluetoothScannerSetMode - the state, if it
 changes. BluetoothDevice - connect: the slots, connected or disconnected, the slots if that freed one; disconnect:
-disconnected, the slots; pair, unpair, clear cache: theirs. BluetoothGATT... - theirs or an error. Setting a
-connection's parameters - an error: BlueZ decides about them.
+disconnected, the slots; pair, unpair, clear cache: theirs. BluetoothGATT... and BluetoothSetConnectionParams - theirs
+or an error.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from . import codes, packets
 from .addresses import MAX_ADDRESS, address_text
 from .connection import DeviceConnection, Phase
 from .forwarder import Forwarder
-from .operations import DEVICE_OPERATIONS, GATT_OPERATIONS, Request
+from .operations import DEVICE_OPERATIONS, LINK_OPERATIONS, Request
 from .parties import Client, Forwarding, MakePeripheral, Scanner
 from .rules import Rules, Verdict
 from .slots import Slots
@@ -93,7 +93,7 @@ class BluetoothProxy:
         if self._stopped:
             return
         name = type(message).__name__
-        operation = GATT_OPERATIONS.get(name)
+        operation = LINK_OPERATIONS.get(name)
         if operation is not None:
             self._ask(client, Request(operation, message))
         elif (handler := self._handlers.get(name)) is not None:
@@ -262,16 +262,10 @@ class BluetoothProxy:
         else:
             connection.ask(request)
 
-    def _set_parameters(self, client: Client, message: Any) -> None:
-        connection = self._connections.get(message.address)
-        known = connection is not None and connection.client is client and connection.phase is Phase.CONNECTED
-        client.send(packets.parameters_set(message.address, codes.NOT_SUPPORTED if known else codes.NOT_CONNECTED))
-
     _handlers: ClassVar[dict[str, Callable[["BluetoothProxy", Client, Any], None]]] = {
         "SubscribeBluetoothLEAdvertisementsRequest": _subscribe,
         "UnsubscribeBluetoothLEAdvertisementsRequest": _unsubscribed,
         "SubscribeBluetoothConnectionsFreeRequest": _watch_slots,
         "BluetoothScannerSetModeRequest": _set_mode,
         "BluetoothDeviceRequest": _device,
-        "BluetoothSetConnectionParamsRequest": _set_parameters,
     }

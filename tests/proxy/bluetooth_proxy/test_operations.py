@@ -7,7 +7,7 @@ from aioesphomeapi import api_pb2
 from bluetooth_bench import LAMP, TOY, Bench, device_request, told
 from bluetooth_doubles import BATTERY_LEVEL, CONTROL, Recorder
 
-from blupow_proxy.ble import GattCharacteristic, GattService
+from blupow_proxy.ble import ConnectionParameters, GattCharacteristic, GattService
 from blupow_proxy.bluetooth_proxy import ProxyLimits, address_number
 from blupow_proxy.bluetooth_proxy.connection import MAX_NOTIFYING, MAX_WAITING, MAX_WAITING_WRITES, MAX_WRITE_BYTES
 from blupow_proxy.errors import DeadlineExceededError, GattError, LinkLostError
@@ -42,6 +42,7 @@ EVERYTHING = {
     "pair": (device_request(PAIR), ["paired 02 True 0"], "paired 02 False {}"),
     "unpair": (device_request(UNPAIR), ["DeviceUnpairing 02 True 0"], "DeviceUnpairing 02 False {}"),
     "clear_cache": (device_request(CLEAR_CACHE), ["DeviceClearCache 02 True 0"], "DeviceClearCache 02 False {}"),
+    "set_connection_parameters": (PARAMETERS, ["SetConnectionParams 02 0"], "SetConnectionParams 02 {}"),
 }
 STEPS = [name for name in EVERYTHING if name != "services"]
 
@@ -271,9 +272,10 @@ async def test_services_never_come_in_part(bench: Bench) -> None:
     assert told(bench.client) == ["error 02 42 -1", "error 02 0 -1", "disconnected 02 error 0"]
 
 
-async def test_parameters_of_a_connection_are_bluezs_affair(bench: Bench) -> None:
+async def test_parameters_of_a_connection(bench: Bench) -> None:
     await bench.subscribed()
     assert await bench.ask(PARAMETERS) == ["SetConnectionParams 02 -1"]
-    await bench.connected()
-    assert await bench.ask(PARAMETERS) == ["SetConnectionParams 02 6"]
+    device = await bench.connected()
+    assert await bench.ask(PARAMETERS) == ["SetConnectionParams 02 0"]
+    assert device.parameters == ConnectionParameters(6, 12, 0, 100)
     assert await bench.ask(PARAMETERS, Recorder()) == ["SetConnectionParams 02 -1"]

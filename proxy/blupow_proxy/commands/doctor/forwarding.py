@@ -1,12 +1,12 @@
 """What `bluetooth_proxy:` can do here: connect, and hear advertisements as they were sent."""
 
-import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from blupow_config import ProxyConfig
+from blupow_proxy.ble import has_right
 from blupow_proxy.commands.run import NO_CONNECTIONS
 from blupow_proxy.host import service
 
@@ -14,7 +14,6 @@ from .finding import Finding, fine, note
 from .system import Tool, output_of
 
 _STATUS: Final = Path("/proc/self/status")
-_CAP_NET_ADMIN: Final = 1 << 12  # capabilities(7)
 _AF_BLUETOOTH, _BTPROTO_HCI = 31, 1  # by number: some builds of Python do not have their names
 _SUBJECT: Final = "advertisements"
 _REBUILT: Final = "are put together from what BlueZ tells, which is not all, and takes more of the processor"
@@ -49,8 +48,7 @@ def check_rights(
             if "cap_net_admin" in said:
                 return fine(_SUBJECT, "the service has them as they were sent")
             return note(_SUBJECT, f"{_REBUILT}: `sudo blupow-proxy install-service {file}` lets the service have all")
-    effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status.read_text(), re.MULTILINE)
-    if effective is None or not int(effective[1], 16) & _CAP_NET_ADMIN:
+    if not has_right(status):
         how = "the service that `install-service` makes has CAP_NET_ADMIN; compose.yaml says how a container gets it"
         return note(_SUBJECT, f"{_REBUILT}: {how}")
     if not probe():
