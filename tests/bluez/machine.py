@@ -45,7 +45,6 @@ class Machine:
         """Keep everything in ``folder``; reach the guest at ``host``."""
         self.folder = folder
         self.pids: dict[str, int] = {}
-        self.bluetoothd_options: tuple[str, ...] = ()
         self._host = host
 
     async def answers(self) -> bool:
@@ -110,7 +109,7 @@ class Machine:
 
     async def start_bluetoothd(self) -> None:
         """Start bluetoothd, for the first time or again."""
-        await self.start("bluetoothd", bluetoothd(), "-n", *self.bluetoothd_options)
+        await self.start("bluetoothd", bluetoothd(), "-n")
 
     async def is_powered(self, adapter: str) -> bool:
         """Whether an adapter is known to bluetoothd and powered, which is asked for."""

@@ -7,8 +7,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bleak import BleakClient, BleakScanner
-from bleak.args.bluez import OrPattern
-from bleak.assigned_numbers import AdvertisementDataType
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
@@ -34,11 +32,6 @@ REFUSALS_WHILE_CONNECTED: Final = 6  # a reset costs the links that stand
 REFUSALS_AT_MOST: Final = 384  # where that did not help: an hour until the next
 IN_VAIN: Final = 3  # connections to units that are heard, in a row; some controllers hear, and connect no more
 IN_VAIN_AT_MOST: Final = 96  # where a reset did not help, the unit is too far, or somebody else's: hours until the next
-
-# BlueZ wants a pattern, and has none for everything: the flags of devices that can be found, and of some that can't. Of
-# more than 7 patterns, bluetoothd crashed until August 2026: it counts their bytes in 8 bits.
-_FLAGS: Final = bytes((0x00, 0x02, 0x04, 0x05, 0x06, 0x18, 0x1A))
-_ANY: Final = tuple(OrPattern(0, AdvertisementDataType.FLAGS, bytes((flags,))) for flags in _FLAGS)
 
 
 class AdapterLink(Protocol):
@@ -180,17 +173,11 @@ class Adapter:
         """Return what is connected to this machine, by whomever, and can't be heard: name by address; BleError."""
         return {} if self._supervisor is None else await self._supervisor.connected_devices()
 
-    def make_scanner(self, detected: Any = None, *, every: bool = False, passive: bool = False) -> BleakScanner:
-        """Return a scanner that calls ``detected`` with advertisements: ``every`` one, or those that tell news.
-
-        A ``passive`` one does not ask for scan responses.
-        """
+    def make_scanner(self, detected: Any = None, *, every: bool = False) -> BleakScanner:
+        """Return a scanner that calls ``detected`` with advertisements: ``every`` one, or those that tell news."""
         options = self._options(self._scanner_backend)
-        if passive:
-            options["scanning_mode"] = "passive"
-        if self.is_system and (every or passive):
-            how = {"or_patterns": _ANY} if passive else {"filters": {"DuplicateData": True}}
-            options["bluez"] = {**options.get("bluez", {}), **how}
+        if every and self.is_system:
+            options = {"bluez": {**options.get("bluez", {}), "filters": {"DuplicateData": True}}}
         return BleakScanner(detected, **options)
 
     def client_class(self) -> type[BleakClient]:

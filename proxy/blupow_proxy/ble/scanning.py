@@ -69,11 +69,9 @@ class Search(Protocol):
 
 
 class MakeScanner(Protocol):
-    """What makes a scanner: active unless ``passive``; ``every`` asks BlueZ to repeat what has not changed."""
+    """What makes an active scanner; ``every`` asks BlueZ to repeat what has not changed."""
 
-    def __call__(
-        self, detected: Callable[[BLEDevice, AdvertisementData], None], *, every: bool = ..., passive: bool = ...
-    ) -> BleakScanner:
+    def __call__(self, detected: Callable[[BLEDevice, AdvertisementData], None], *, every: bool = ...) -> BleakScanner:
         """Return one that has not started."""
 
 
@@ -141,7 +139,6 @@ class Scan:
         self._scanner: BleakScanner | None = None
         self._management: Management | None = None
         self._unmanaged: int | None = None  # the controller whose advertisements can't be had from the kernel
-        self._passive_fails = False
         self._repeats = False
         self._pausing = False
         self._is_stale = False  # the kernel's channel: what was asked of it may be forgotten
@@ -198,7 +195,6 @@ class Scan:
         self._refusals = self._restarts = 0
         self._listened_s = 0.0
         self._unmanaged = None
-        self._passive_fails = False
         self._is_stale = True
         self._fail(error)
 
@@ -252,7 +248,7 @@ class Scan:
     @property
     def _is_to_be_passive(self) -> bool:
         managed = self._management
-        return not self._wants_active and (not self._passive_fails or (managed is not None and managed.passive))
+        return not self._wants_active and managed is not None and managed.passive
 
     @property
     def _manageable(self) -> int | None:
@@ -309,26 +305,21 @@ class Scan:
     async def _listen(self) -> None:
         """Scan until something else is wanted, or nothing was heard for long."""
         managed = self._management
-        passive = self._is_to_be_passive
-        self.active = not passive
+        self.active = not self._is_to_be_passive
         self.source = Source.REBUILT if managed is None else Source.RAW
         self._note(ScannerState.STARTING)
-        if passive and managed is not None and managed.passive:
-            await self._stay()
+        if not self.active:
+            await self._stay()  # the kernel scans by itself
             return
         try:
-            await self._discover(passive=passive)
+            await self._discover()
         except BleError as error:
-            if not passive:
-                await self._refused(error)
-                return
-            _LOGGER.info("The scan is active: %s", error.message)
-            self._passive_fails = True
+            await self._refused(error)
 
-    async def _discover(self, *, passive: bool) -> None:
+    async def _discover(self) -> None:
         """Scan with BlueZ; BleError when that can't start."""
-        self._repeats = bool(self._forwardings) and self._management is None and not passive
-        options = {"every": True} if self._repeats else {"passive": True} if passive else {}
+        self._repeats = bool(self._forwardings) and self._management is None
+        options = {"every": True} if self._repeats else {}
         scanner = self._make_scanner(self._detected, **options)
         started = False
         try:
@@ -338,7 +329,7 @@ class Scan:
             self._scanner = scanner
             self._refusals = 0
             self.searching.set()
-            if self._management is not None and not passive:
+            if self._management is not None:
                 # bluetoothd has not noticed where the kernel stopped while a connection was set up, and does nothing
                 await self._management.begin_discovery()
             await self._stay()
