@@ -339,6 +339,7 @@ class Proxy:
             self._entities.show_process(self._uptime_s(), self.server.session_count)
             self._entities.show_scanner(heard_how(self._adapter))
             self._own_sensors.update(now, self._named_states())
+            self._visited.save(now)
             self._entities.show_clock(wrong=self._clock.wrong)
             await asyncio.sleep(TICK_S)
 

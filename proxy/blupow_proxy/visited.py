@@ -4,11 +4,13 @@ BlueZ ends no link because the program that made it is gone, and a device with a
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from math import inf
 from typing import Final
 
 from blupow_proxy.storage import Storage
 
-MAX_VISITED: Final = 64  # devices, the latest: more than clients of one proxy have; each new one is written to disk
+MAX_VISITED: Final = 64  # devices, the latest: more than clients of one proxy have
+PAUSE_S: Final = 60.0  # between writes: a client may use devices that change their address, and memory cards wear out
 
 _NAME: Final = "visited"
 
@@ -21,16 +23,22 @@ class Visited:
         stored = (storage.read(_NAME) or {}).get("addresses")
         listed = stored if isinstance(stored, list) else ()
         self._addresses = dict.fromkeys(one for one in listed if isinstance(one, str))
+        self._is_saved = True
+        self._save_at = -inf
 
     def add(self, address: str) -> None:
-        """Remember a device that is connected for a client."""
-        known = address in self._addresses
+        """Remember a device that is connected for a client; who was connected last is no news for the disk."""
+        self._is_saved &= address in self._addresses
         self._addresses.pop(address, None)
         self._addresses[address] = None
         while len(self._addresses) > MAX_VISITED:
             del self._addresses[next(iter(self._addresses))]
-        if not known:  # who was connected last matters less than how long a memory card lasts
+
+    def save(self, now: float) -> None:
+        """Write what is new, at ``now`` in monotonic seconds; called every second or so."""
+        if not self._is_saved and now >= self._save_at:
             self._storage.write(_NAME, {"addresses": list(self._addresses)})
+            self._is_saved, self._save_at = True, now + PAUSE_S
 
     async def let_go(self, end: Callable[[Collection[str]], Awaitable[None]]) -> None:
         """Let ``end`` free those that an earlier process has left connected."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blupow_proxy.storage import Storage
-from blupow_proxy.visited import MAX_VISITED, Visited
+from blupow_proxy.visited import MAX_VISITED, PAUSE_S, Visited
 
 
 async def ended(visited: Visited) -> list[str]:
@@ -26,21 +26,31 @@ async def test_they_are_known_after_a_kill_and_the_latest_are_kept(tmp_path: Pat
         visited.add(f"device {number}")
     visited.add("device 0")  # again, which makes it one of the latest
     visited.add("one more")
+    visited.save(0.0)
     known = await ended(Visited(Storage(tmp_path)))
     assert len(known) == MAX_VISITED
     assert {"device 0", "device 2", "one more"} <= set(known)
     assert "device 1" not in known
 
 
-async def test_only_a_new_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_new_one_is_written_and_not_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(tmp_path)
     written: list[object] = []
-    monkeypatch.setattr(storage, "write", lambda _name, content: written.append(content))
+    monkeypatch.setattr(storage, "write", lambda _name, content: written.append(list(content["addresses"])))
     visited = Visited(storage)
-    for _ in range(3):
-        visited.add("one")
-        visited.add("two")
-    assert len(written) == 2
+    visited.save(0.0)
+    visited.add("one")
+    visited.save(1.0)
+    visited.add("one")
+    visited.save(100.0)
+    assert written == [["one"]]
+    visited.add("two")
+    visited.save(101.0)
+    visited.add("three")
+    visited.save(102.0)
+    assert written == [["one"], ["one", "two"]]
+    visited.save(101.0 + PAUSE_S)
+    assert written[2:] == [["one", "two", "three"]]
 
 
 @pytest.mark.parametrize("content", [{}, {"addresses": "AA:BB"}, {"addresses": [1, None, {}]}])
