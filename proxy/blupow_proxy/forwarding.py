@@ -47,11 +47,10 @@ def make_bluetooth_proxy(
     rules = Rules(owned=[unit.address for unit in config.renogy], allow=forwarding.allow, deny=forwarding.deny)
     return BluetoothProxy(
         adapter.scan,
-        partial(GattClient, adapter),
+        partial(GattClient, adapter, visited=visited),
         rules,
         connection_slots=forwarding.connection_slots,
         active=active and forwarding.active,
-        on_connected=visited.add,
     )
 
 

@@ -26,8 +26,12 @@ class Visited:
         self._is_saved = True
         self._save_at = -inf
 
+    def __contains__(self, address: object) -> bool:
+        """Whether it may be connected still."""
+        return address in self._addresses
+
     def add(self, address: str) -> None:
-        """Remember a device that is connected for a client; who was connected last is no news for the disk."""
+        """Remember a device that is being connected for a client; which was the last is no news for the disk."""
         self._is_saved &= address in self._addresses
         self._addresses.pop(address, None)
         self._addresses[address] = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,9 +35,19 @@ async def private_bus(folder: Path, rule: str = "") -> AsyncIterator[PrivateBus]
     config.write_text(CONFIG.format(socket=path, rule=rule))
     daemon = await asyncio.create_subprocess_exec(program, f"--config-file={config}", "--nofork")
     try:
-        await until(path.exists, 5.0)
+        await until(lambda: _accepts(path), 5.0)
         yield PrivateBus(f"unix:path={path}", daemon)
     finally:
         if daemon.returncode is None:
             daemon.terminate()
         await daemon.wait()
+
+
+def _accepts(path: Path) -> bool:
+    """Whether the bus can be connected to, which is a moment after its socket is there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -153,8 +153,7 @@ class Bluez:
             path = f"{adapter}/{device_name(address)}"
             async with bleak_call(address, "ending an old connection", DISCONNECT_S):
                 manager = await get_global_bluez_manager()  # what ends while it loads, it may miss
-                answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Connected")
-                if answer.message_type is MessageType.METHOD_RETURN and answer.body[0].value:
+                if await self._is(path, "Connected"):
                     assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
                 if await _stays_connected(manager, path):  # which would never connect to it again
                     await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
@@ -172,16 +171,21 @@ class Bluez:
     async def pair(self, adapter: str, address: str) -> None:
         """Pair with a device, which is connected for that; not under a deadline, and raises what bleak does."""
         path = f"/org/bluez/{adapter}/{device_name(address)}"
-        if not await self._is_paired(path):  # it never answers for one that is
+        if not await self._is(path, "Paired"):  # it never answers for one that is
             assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Pair"))
 
     async def is_paired(self, adapter: str, address: str) -> bool:
         """Return whether there is a bond with a device; BleError."""
         async with bleak_call(address, "asking for a bond", CALL_S):
-            return await self._is_paired(f"/org/bluez/{adapter}/{device_name(address)}")
+            return await self._is(f"/org/bluez/{adapter}/{device_name(address)}", "Paired")
 
-    async def _is_paired(self, path: str) -> bool:
-        answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, "Paired")
+    async def is_connected(self, adapter: str, address: str) -> bool:
+        """Return whether there is a link to a device, whoever has made it; BleError."""
+        async with bleak_call(address, "asking for a connection", CALL_S):
+            return await self._is(f"/org/bluez/{adapter}/{device_name(address)}", "Connected")
+
+    async def _is(self, path: str, what: str) -> bool:
+        answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, what)
         return answer.message_type is MessageType.METHOD_RETURN and bool(answer.body[0].value)
 
     async def remove(self, adapter: str, address: str) -> None:

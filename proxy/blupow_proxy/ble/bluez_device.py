@@ -73,6 +73,10 @@ class BluezDevice:
         else:
             await bluez[0].pair(bluez[1], self._address)
 
+    async def is_connected(self) -> bool:
+        """Return whether it is connected to this adapter, by whomever; BleError."""
+        return (bluez := self._adapter.bluez) is not None and await bluez[0].is_connected(bluez[1], self._address)
+
     async def is_paired(self) -> bool:
         """Return whether there is a bond; BleError."""
         return (bluez := self._adapter.bluez) is not None and await bluez[0].is_paired(bluez[1], self._address)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -34,6 +34,7 @@ TIMEOUT: Final = 0x08
 NOT_ESTABLISHED: Final = 0x3E
 UNPAIRED: Final = "its bond was removed, and the connection with it"
 NOT_CONNECTED: Final = "not connected"
+HELD: Final = "another program of this machine is connected to it"
 SILENT: Final = "the device does not answer any more"
 BONDED: Final = "what is known of a paired device is kept with its bond: unpair it first"
 
@@ -41,9 +42,20 @@ _LOGGER = logging.getLogger(__name__)
 _BACKGROUND: Final[set[asyncio.Task[None]]] = set()  # which the loop itself does not keep
 
 
+class Visits(Protocol):
+    """Addresses of devices that this program may have left connected; a set will do."""
+
+    def __contains__(self, address: object, /) -> bool:
+        """Whether a link that stands may be one of ours."""
+
+    def add(self, address: str, /) -> None:
+        """Note that there may be one from now on."""
+
+
 class GattClient:
     """One connection to ``address``, made once; after ``on_lost``, or a failed ``connect``, it is spent.
 
+    A link that stands already is ended if it is among ``visited``; any other is another program's, and stays.
     ``on_notified`` is told of handles and values. ``on_lost`` is called once, unless ``disconnect`` was called before.
     """
 
@@ -54,8 +66,10 @@ class GattClient:
         *,
         on_notified: Callable[[int, bytes], None],
         on_lost: Callable[[BleError], None],
+        visited: Visits | None = None,
     ) -> None:
         self.address = address.upper()
+        self._visited: Visits = set() if visited is None else visited
         self._adapter = adapter
         self._device = BluezDevice(adapter, self.address)
         self._on_notified = on_notified
@@ -108,6 +122,8 @@ class GattClient:
         await self._adapter.ready()
         self._adapter.links.add(self)
         await self._device.offer_pairing()
+        if self.address not in self._visited and await self._device.is_connected():
+            raise LinkLostError(self.address, HELD)
         await self._adapter.end_old_connection(self.address)
         self._check()
         found = await self._adapter.finder.find(self.address, FIND_S, named=False)
@@ -116,6 +132,7 @@ class GattClient:
         self._device.found(found[0])
         async with self._adapter.gate.foreign(self.address):
             self._check()
+            self._visited.add(self.address)
             client = await self._establish(found[0])
         await self._device.check_services(client)
         table = GattTable(client.services, declared=self._adapter.is_system)

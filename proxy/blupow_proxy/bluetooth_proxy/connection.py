@@ -46,7 +46,6 @@ class DeviceConnection:
         client: Client,
         make: MakePeripheral,
         *,
-        on_connected: Callable[[str], None],
         on_freed: Callable[["DeviceConnection"], None],
         log: PeerLog,
     ) -> None:
@@ -54,7 +53,6 @@ class DeviceConnection:
         self.client = client
         self.phase = Phase.CONNECTING
         self.next_client: Client | None = None  # who wants to connect once this has ended
-        self._on_connected = on_connected
         self._on_freed = on_freed
         self._log = log
         self._name = address_text(address)
@@ -118,7 +116,6 @@ class DeviceConnection:
     async def _serve(self, peripheral: Peripheral) -> None:
         """Connect, and do what is asked until that is cancelled; BleError when the link is gone."""
         await peripheral.connect()
-        self._on_connected(self._name)
         if not peripheral.services:  # BlueZ may tell of them late, and a client remembers the list for good
             raise GattError(self._name, codes.FAILED, "it shows no services")
         if sum(len(body) for _, body in packets.services(self.address, peripheral.services)) > MAX_SERVICES_BYTES:

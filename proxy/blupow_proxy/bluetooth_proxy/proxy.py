@@ -57,18 +57,13 @@ class BluetoothProxy:
         connection_slots: int,
         active: bool,
         limits: ProxyLimits | None = None,
-        on_connected: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``active``: whether clients may connect, to ``connection_slots`` devices; made in a running loop.
-
-        ``on_connected`` is told the address of each device that was.
-        """
+        """``active``: whether clients may connect, to ``connection_slots`` devices; made in a running loop."""
         self._scanner = scanner
         self._make = make
         self._rules = rules
         self._active = active
         self._limits = limits or ProxyLimits()
-        self._on_connected = on_connected
         self._slots = Slots(connection_slots if active else 0, rules.owned)
         self._connections: dict[int, DeviceConnection] = {}
         self._slot_watchers: dict[Client, None] = {}
@@ -228,9 +223,7 @@ class BluetoothProxy:
         return codes.NOT_SUPPORTED, why
 
     def _start(self, client: Client, address: int) -> None:
-        self._connections[address] = DeviceConnection(
-            address, client, self._make, on_connected=self._on_connected, on_freed=self._freed, log=self._log
-        )
+        self._connections[address] = DeviceConnection(address, client, self._make, on_freed=self._freed, log=self._log)
 
     def _freed(self, connection: DeviceConnection) -> None:
         """A device is let go: it is the turn of whoever waits for it, else its slot is free."""
