@@ -11,6 +11,7 @@ or an error.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -58,7 +59,7 @@ class BluetoothProxy:
         active: bool,
         limits: ProxyLimits | None = None,
     ) -> None:
-        """``active``: whether clients may connect, to ``connection_slots`` devices; made in a running loop."""
+        """``active``: whether clients may connect, to ``connection_slots`` devices."""
         self._scanner = scanner
         self._make = make
         self._rules = rules
@@ -72,9 +73,8 @@ class BluetoothProxy:
         self._forwarding: Forwarding | None = None
         self._told_state: Packet | None = None
         self._stopped = False
-        self._loop = asyncio.get_running_loop()
-        self._log = PeerLog(_LOGGER, self._loop.time)
-        now = self._loop.time()
+        self._log = PeerLog(_LOGGER, time.monotonic)
+        now = time.monotonic()
         self._connects = Allowance(self._limits.connects, self._limits.connects_per_s, now)
         self._requests = Allowance(self._limits.requests, self._limits.requests_per_s, now)
 
@@ -116,7 +116,7 @@ class BluetoothProxy:
             if self._forwarder is not None:
                 self._forwarder.stop()
             self._subscriber = client
-            self._forwarder = Forwarder(client, self._loop.call_later, self._log)
+            self._forwarder = Forwarder(client, asyncio.get_running_loop().call_later, self._log)
             if self._forwarding is None:
                 self._forwarding = self._scanner.forward(self._heard, self._scanner_changed)
             self._forwarding.active = True  # what the former client wanted was its own affair
@@ -216,7 +216,7 @@ class BluetoothProxy:
             why = "another client has Bluetooth, or none has subscribed"
         elif verdict is not Verdict.FREE:
             why = f"this device {verdict.value}"
-        elif not self._connects.take(self._loop.time()):
+        elif not self._connects.take(time.monotonic()):
             return codes.BUSY, "too many requests to connect"
         else:
             return None
@@ -248,7 +248,7 @@ class BluetoothProxy:
 
     def _ask(self, client: Client, request: Request) -> None:
         connection = self._connections.get(request.message.address)
-        if not self._requests.take(self._loop.time()):
+        if not self._requests.take(time.monotonic()):
             client.send(request.refusal(codes.CONGESTED))
         elif connection is None or connection.client is not client:
             client.send(request.refusal(codes.NOT_CONNECTED))
