@@ -47,7 +47,7 @@ class Limits:
         10.0  # from accept to Hello: a captured handshake can be replayed, so only a decrypted frame counts
     )
     ping_s: float = 20.0  # a silent peer is asked; the client's own period, so that both find out at the same time
-    silence_s: float = 60.0  # three pings without any answer: the peer is gone
+    silence_s: float = 55.0  # two pings without any answer, and time for a third: within the minute that is promised
     unsent_bytes: int = 256 * 1024  # about 10,000 states; a peer this far behind does not read
 
 

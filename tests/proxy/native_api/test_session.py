@@ -138,8 +138,8 @@ def test_silent_peer_is_asked_and_then_dropped() -> None:
         assert peer.session.deadline == now
         assert peer.session.tick(now) == []
         assert peer.received() == [7]
-    assert peer.session.deadline == 60.0
-    assert peer.session.tick(60.0) == [Closed("silent for 60 s")]
+    assert peer.session.deadline == 55.0
+    assert peer.session.tick(55.0) == [Closed("silent for 55 s")]
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -155,7 +155,7 @@ def test_a_time_in_which_nobody_could_be_heard_is_no_silence(asked: bool) -> Non
     assert peer.session.deadline == deadline + 1020.0
     if not asked:
         assert peer.session.tick(peer.session.deadline) == []
-    assert peer.session.tick(peer.session.deadline) == [Closed("silent for 60 s")]
+    assert peer.session.tick(peer.session.deadline) == [Closed("silent for 55 s")]
 
 
 def test_any_message_counts_as_life() -> None:
