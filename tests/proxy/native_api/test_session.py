@@ -152,7 +152,7 @@ def test_a_time_in_which_nobody_could_be_heard_is_no_silence(asked: bool) -> Non
     deadline = peer.session.deadline
     assert peer.session.tick(deadline + 1000.0) == []
     assert peer.received() == [7]
-    assert peer.session.deadline == deadline + 1020.0
+    assert peer.session.deadline == deadline + (1015.0 if asked else 1020.0)  # what ends it, or another question
     if not asked:
         assert peer.session.tick(peer.session.deadline) == []
     assert peer.session.tick(peer.session.deadline) == [Closed("silent for 55 s")]
