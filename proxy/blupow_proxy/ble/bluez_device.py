@@ -1,20 +1,18 @@
 """What BlueZ and the kernel keep of one device beyond its link: the bond, what it has discovered, the parameters."""
 
 import asyncio
-import contextlib
 from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from blupow_proxy.errors import AdapterUnavailableError, GattError, LinkLostError
+from blupow_proxy.errors import GattError, LinkLostError
 
 from .adapter import Adapter
 from .advertisement import AddressType
 from .bluez import device_name
 from .connection_parameters import ConnectionParameters, load
 from .gatt_failures import REQUEST_NOT_SUPPORTED
-from .kernel_orders import DISCONNECT, order, packed
 
 LOOK_S: Final = 0.05  # between questions whether discovery has ended, under the deadline of connecting
 _TYPES: Final = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
@@ -91,9 +89,3 @@ class BluezDevice:
         if self._type is None or (index := self._adapter.index) is None:
             raise GattError(self._address, REQUEST_NOT_SUPPORTED, "only links of this machine's adapter have some")
         await load(index, self._address, self._type, wanted)
-
-    async def hang_up(self) -> None:
-        """End the link at once where the kernel lets us: BlueZ waits for 2 s, and a client for its slot as long."""
-        if self._type is not None and (index := self._adapter.index) is not None:
-            with contextlib.suppress(AdapterUnavailableError):
-                await order(index, DISCONNECT, packed(self._address, self._type))

@@ -364,7 +364,6 @@ class GattClient:
     async def _end(self, client: BleakClient) -> None:
         try:
             async with bleak_call(self.address, "disconnect", DISCONNECT_S):
-                await self._device.hang_up()
                 await client.disconnect()
         except BleError as error:
             _LOGGER.debug("%s", error)

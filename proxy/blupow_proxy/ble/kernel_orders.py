@@ -13,9 +13,7 @@ from .management import open_socket
 
 REPLY_S: Final = 3.0  # the kernel answers within milliseconds
 PACKET_BYTES: Final = 4096  # more than any event has
-DISCONNECT: Final = 0x0014
 LOAD_PARAMETERS: Final = 0x0035
-DONE: Final = 0
 PERMISSION_DENIED: Final = 0x14
 _ANSWERS: Final = (0x0001, 0x0002)
 _HEADER: Final = struct.Struct("<HHH")
