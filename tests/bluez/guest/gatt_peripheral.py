@@ -125,6 +125,7 @@ class GattPeripheral:
             "mtu": None if connection is None else connection.att_mtu,
             "encrypted": connection is not None and bool(connection.encryption),
             "interval_ms": None if connection is None else connection.parameters.connection_interval,
+            "asked": self.asked,
             "discovered": self.discovered,
             "written": [value.hex() for value in self.written],
             "subscribed": sorted(self._subscribed()),
