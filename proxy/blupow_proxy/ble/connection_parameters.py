@@ -12,8 +12,8 @@ from blupow_proxy.errors import AdapterUnavailableError, GattError
 
 from .advertisement import AddressType
 from .gatt_failures import REQUEST_NOT_SUPPORTED
-from .kernel_orders import LOAD_PARAMETERS, PERMISSION_DENIED, order, packed
-from .management import NO_RIGHT, has_right
+from .kernel_orders import LOAD_PARAMETERS, order, packed
+from .management import NO_RIGHT, PERMISSION_DENIED, has_right
 
 UPDATES_SINCE: Final = (6, 11)  # Linux
 INVALID: Final = 0x0D

@@ -2,22 +2,15 @@
 
 import asyncio
 import socket
-import struct
 from contextlib import closing
 from typing import Final
 
 from blupow_proxy.errors import AdapterUnavailableError
 
 from .advertisement import AddressType
-from .management import open_socket
+from .management import ANSWERS, HEADER, PACKET_BYTES, REPLY, REPLY_S, open_socket
 
-REPLY_S: Final = 3.0  # the kernel answers within milliseconds
-PACKET_BYTES: Final = 4096  # more than any event has
 LOAD_PARAMETERS: Final = 0x0035
-PERMISSION_DENIED: Final = 0x14
-_ANSWERS: Final = (0x0001, 0x0002)
-_HEADER: Final = struct.Struct("<HHH")
-_REPLY: Final = struct.Struct("<HB")
 
 
 async def order(index: int, command: int, body: bytes) -> int:
@@ -37,11 +30,11 @@ def packed(address: str, address_type: AddressType) -> bytes:
 
 async def _ask(opened: socket.socket, index: int, command: int, body: bytes) -> int:
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(opened, _HEADER.pack(command, index, len(body)) + body)
+    await loop.sock_sendall(opened, HEADER.pack(command, index, len(body)) + body)
     while True:
         packet = await loop.sock_recv(opened, PACKET_BYTES)
-        if len(packet) < _HEADER.size + _REPLY.size or _HEADER.unpack_from(packet)[0] not in _ANSWERS:
+        if len(packet) < HEADER.size + REPLY.size or HEADER.unpack_from(packet)[0] not in ANSWERS:
             continue
-        asked, status = _REPLY.unpack_from(packet, _HEADER.size)
+        asked, status = REPLY.unpack_from(packet, HEADER.size)
         if asked == command:
             return int(status)

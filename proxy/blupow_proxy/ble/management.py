@@ -38,22 +38,21 @@ _STOP_DISCOVERY: Final = 0x0024
 _READ_MONITOR_FEATURES: Final = 0x0051
 _ADD_PATTERNS_MONITOR: Final = 0x0052
 _REMOVE_MONITOR: Final = 0x0053
-_DONE: Final = 0x0001
-_STATUS: Final = 0x0002
+ANSWERS: Final = (0x0001, 0x0002)  # a command is done, or has only a status
 _INDEX_REMOVED: Final = 0x0005
 _DEVICE_FOUND: Final = 0x0012
 _DISCOVERING: Final = 0x0013
 _MONITOR_REMOVED: Final = 0x002C
 _MONITOR_DEVICE_FOUND: Final = 0x002F
-_PERMISSION_DENIED: Final = 0x14
+PERMISSION_DENIED: Final = 0x14
 _OFFLOADED: Final = 1  # the controller itself goes by the patterns, and tells of nothing else
 _HANDLE_BYTES: Final = 2  # before what the two events have in common
 _ADDRESS_TYPES: Final = {1: AddressType.PUBLIC, 2: AddressType.RANDOM}  # 0 is classic Bluetooth
 _FORCE_BUFFER: Final = 33  # SO_RCVBUFFORCE, which Python has no name for
 
-_HEADER: Final = struct.Struct("<HHH")
+HEADER: Final = struct.Struct("<HHH")
 _FOUND: Final = struct.Struct("<6sBbIH")
-_REPLY: Final = struct.Struct("<HB")
+REPLY: Final = struct.Struct("<HB")
 _FEATURES: Final = struct.Struct("<IIHBH")
 _HANDLE: Final = struct.Struct("<H")
 _LE: Final = b"\x06"  # what to discover: public and random addresses, as bluetoothd does when it is asked for LE alone
@@ -63,12 +62,12 @@ _PATTERN: Final = bytes((1, 0x01, 0, 1, 0x06)).ljust(1 + 34, b"\0")  # one: flag
 
 def parse_advertisement(packet: bytes, index: int) -> RawAdvertisement | None:
     """Return what an event tells of a device that the controller ``index`` has heard; None is any other event."""
-    if len(packet) < _HEADER.size:
+    if len(packet) < HEADER.size:
         return None
-    event, controller, _ = _HEADER.unpack_from(packet)
+    event, controller, _ = HEADER.unpack_from(packet)
     if controller != index or event not in (_DEVICE_FOUND, _MONITOR_DEVICE_FOUND):
         return None
-    at = _HEADER.size + (_HANDLE_BYTES if event == _MONITOR_DEVICE_FOUND else 0)
+    at = HEADER.size + (_HANDLE_BYTES if event == _MONITOR_DEVICE_FOUND else 0)
     if len(packet) < at + _FOUND.size:
         return None
     address, kind, rssi, _, size = _FOUND.unpack_from(packet, at)
@@ -140,7 +139,7 @@ class Management:
                 await self._ask(_STOP_DISCOVERY, kind)
 
     async def _begin(self) -> None:
-        if (await self._ask(_GET_CONNECTIONS))[0] == _PERMISSION_DENIED:
+        if (await self._ask(_GET_CONNECTIONS))[0] == PERMISSION_DENIED:
             raise AdapterUnavailableError("adapter", NO_RIGHT)
         status, features = await self._ask(_READ_MONITOR_FEATURES)
         if status or len(features) < _FEATURES.size:
@@ -159,7 +158,7 @@ class Management:
         reply = self._replies[command] = asyncio.get_running_loop().create_future()
         self._read_on()
         try:
-            self._socket.send(_HEADER.pack(command, self.index, len(body)) + body)
+            self._socket.send(HEADER.pack(command, self.index, len(body)) + body)
             async with asyncio.timeout(REPLY_S):
                 return await reply
         except (OSError, TimeoutError) as error:
@@ -203,17 +202,17 @@ class Management:
             asyncio.get_running_loop().add_reader(self._socket, self._readable)
 
     def _received(self, packet: bytes) -> None:
-        if len(packet) < _HEADER.size:
+        if len(packet) < HEADER.size:
             return
-        event, index, _ = _HEADER.unpack_from(packet)
+        event, index, _ = HEADER.unpack_from(packet)
         if index != self.index:
             return
-        body = packet[_HEADER.size :]
-        if event in (_DONE, _STATUS) and len(body) >= _REPLY.size:
-            command, status = _REPLY.unpack_from(body)
+        body = packet[HEADER.size :]
+        if event in ANSWERS and len(body) >= REPLY.size:
+            command, status = REPLY.unpack_from(body)
             reply = self._replies.get(command)
             if reply is not None and not reply.done():
-                reply.set_result((status, body[_REPLY.size :]))
+                reply.set_result((status, body[REPLY.size :]))
         elif event == _DISCOVERING:
             self._discovering = body[1:2] == b"\1"
         elif event == _INDEX_REMOVED or (event == _MONITOR_REMOVED and self._relies_on(body)):
