@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from blupow_proxy.errors import LocalProtocolError
 from blupow_proxy.native_api import (
+    LISTENING,
     Action,
+    BluetoothFeature,
+    BluetoothInfo,
     Closed,
     Commanded,
     Limits,
@@ -103,6 +106,18 @@ def test_capabilities_are_answered() -> None:
     peer = Peer().greet()
     peer.send(api_pb2.DeviceCapabilitiesRequest())
     assert peer.received() == [150]
+
+
+@pytest.mark.parametrize(("encrypted", "offered"), [(True, BluetoothFeature(127)), (False, LISTENING)])
+def test_bluetooth_is_offered_alike_in_both_messages(*, encrypted: bool, offered: BluetoothFeature) -> None:
+    node = Peer().node
+    node.bluetooth = BluetoothInfo(BluetoothFeature(127), "02:00:00:00:00:02")
+    capabilities = api_pb2.DeviceCapabilitiesResponse.FromString(node.capabilities_packet(encrypted=encrypted)[1])
+    info = api_pb2.DeviceInfoResponse.FromString(
+        node.device_info_packet(encrypted=encrypted, encryption_supported=True, provisionable=False)[1]
+    )
+    assert capabilities.bluetooth_proxy.feature_flags == info.bluetooth_proxy_feature_flags == offered
+    assert capabilities.bluetooth_proxy.mac_address == info.bluetooth_mac_address == "02:00:00:00:00:02"
 
 
 def test_client_disconnects() -> None:
