@@ -3,7 +3,7 @@
 from .adapter import Adapter
 from .advertisement import AddressType, Advertisement, RawAdvertisement, address_number
 from .advertising_data import NAME, SHORT_NAME, structures
-from .attributes import CCCD, GattCharacteristic, GattDescriptor, GattService
+from .attributes import CCCD, MAX_VALUE_BYTES, GattCharacteristic, GattDescriptor, GattService
 from .bluez import AdapterFacts
 from .connection_parameters import ConnectionParameters, can_set_parameters
 from .gatt_client import GattClient
@@ -18,6 +18,7 @@ from .scanning import Forwarding, Scan, ScannerState, Source
 __all__ = [
     "CCCD",
     "CONNECTING_S",
+    "MAX_VALUE_BYTES",
     "NAME",
     "SHORT_NAME",
     "Adapter",

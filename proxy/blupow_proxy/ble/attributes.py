@@ -6,6 +6,9 @@ from typing import Final
 CCCD: Final = "00002902-0000-1000-8000-00805f9b34fb"
 """The client characteristic configuration descriptor: what turns notifications on."""
 
+MAX_VALUE_BYTES: Final = 512
+"""The longest that the value of an attribute can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class GattDescriptor:

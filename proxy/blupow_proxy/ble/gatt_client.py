@@ -14,7 +14,7 @@ from bleak_retry_connector import establish_connection
 from blupow_proxy.errors import BleError, DeadlineExceededError, DeviceNotFoundError, GattError, LinkLostError
 
 from .adapter import Adapter
-from .attributes import GattService
+from .attributes import MAX_VALUE_BYTES, GattService
 from .bluez_device import BluezDevice
 from .connection_parameters import ConnectionParameters
 from .echoes import Notifications
@@ -27,7 +27,6 @@ CONNECT_S: Final = 20.0  # for everything: found, connected, all services discov
 GIVE_UP_S: Final = 5.0  # what bleak does when an attempt is ended may hang itself
 OPERATION_S: Final = 20.0  # a client waits for 30 s
 DISCONNECT_S: Final = 5.0  # BlueZ itself takes 2 to 3 s
-MAX_VALUE_BYTES: Final = 512  # the longest that an attribute can be
 CCCD_BYTES: Final = 2
 BY_US: Final = 0x16  # HCI's reasons for the end of a connection
 TIMEOUT: Final = 0x08

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Final
 
 from blupow_proxy.allowance import PeerLog
+from blupow_proxy.ble import MAX_VALUE_BYTES
 from blupow_proxy.errors import BleError, GattError
 
 from . import codes, packets
@@ -22,7 +23,6 @@ from .parties import Client, MakePeripheral, Peripheral
 
 MAX_WAITING: Final = 64  # requests that a client waits for: it sends one after another, or a few
 MAX_WAITING_WRITES: Final = 256  # that it does not wait for, as in an update of a device: some 100 KiB
-MAX_WRITE_BYTES: Final = 512  # the longest value that Bluetooth knows
 MAX_NOTIFYING: Final = 64  # characteristics: more than any device has
 MAX_SERVICES_BYTES: Final = 60 * 1024  # of the list: ten times the longest known, and one service fits a frame
 
@@ -166,7 +166,7 @@ class DeviceConnection:
         """Return why a request is not taken."""
         if self.phase is not Phase.CONNECTED:
             return codes.NOT_CONNECTED
-        if len(getattr(request.message, "data", b"")) > MAX_WRITE_BYTES:
+        if len(getattr(request.message, "data", b"")) > MAX_VALUE_BYTES:
             return codes.INVALID_LENGTH
         if request.is_silent:
             return codes.CONGESTED if self._waiting_writes >= MAX_WAITING_WRITES else None

@@ -29,8 +29,6 @@ class Forwarder:
 
     def __init__(self, client: Client, call_later: CallLater, log: PeerLog) -> None:
         """Take the time, in seconds, of ``call_later``."""
-        self.forwarded = 0
-        self.dropped = 0
         self._client = client
         self._call_later = call_later
         self._log = log
@@ -52,12 +50,9 @@ class Forwarder:
 
     def _flush(self) -> None:
         self._stop_timer()
-        count = len(self._batch)
         if self._client.lagging:
-            self.dropped += count
             self._log(logging.WARNING, "Client %s does not keep up: it misses advertisements", self._client.peer)
         else:
-            self.forwarded += count
             self._client.send(advertisements(self._batch))
         self._batch.clear()
 

@@ -69,7 +69,6 @@ def test_a_full_message_goes_at_once(bench: Bench) -> None:
     assert bench.taken() == [list(range(BATCH_ADVERTISEMENTS))]
     bench.timers.fire()
     assert bench.taken() == [[16, 17]]
-    assert bench.forwarder.forwarded == 18
 
 
 def test_who_does_not_keep_up_misses_them(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +76,6 @@ def test_who_does_not_keep_up_misses_them(bench: Bench, caplog: pytest.LogCaptur
     bench.hear(*range(20))
     bench.timers.fire()
     assert bench.taken() == []
-    assert (bench.forwarder.forwarded, bench.forwarder.dropped) == (0, 20)
     assert caplog.messages == ["Client 10.0.0.1 does not keep up: it misses advertisements"] * 2
     bench.client.lagging = False
     bench.hear(99)

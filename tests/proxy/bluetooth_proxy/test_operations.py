@@ -7,9 +7,9 @@ from aioesphomeapi import api_pb2
 from bluetooth_bench import LAMP, TOY, Bench, device_request, told
 from bluetooth_doubles import BATTERY_LEVEL, CONTROL, Recorder
 
-from blupow_proxy.ble import ConnectionParameters, GattCharacteristic, GattService
+from blupow_proxy.ble import MAX_VALUE_BYTES, ConnectionParameters, GattCharacteristic, GattService
 from blupow_proxy.bluetooth_proxy import ProxyLimits, address_number
-from blupow_proxy.bluetooth_proxy.connection import MAX_NOTIFYING, MAX_WAITING, MAX_WAITING_WRITES, MAX_WRITE_BYTES
+from blupow_proxy.bluetooth_proxy.connection import MAX_NOTIFYING, MAX_WAITING, MAX_WAITING_WRITES
 from blupow_proxy.errors import DeadlineExceededError, GattError, LinkLostError
 
 ADDRESS = address_number(TOY)
@@ -223,8 +223,8 @@ async def test_only_so_many_characteristics_notify(bench: Bench) -> None:
 async def test_only_so_many_bytes_are_written(bench: Bench) -> None:
     await bench.subscribed()
     await bench.connected()
-    assert await bench.ask(write(bytes(MAX_WRITE_BYTES))) == ["GATTWrite 02 48"]
-    assert await bench.ask(write(bytes(MAX_WRITE_BYTES + 1))) == ["error 02 48 13"]
+    assert await bench.ask(write(bytes(MAX_VALUE_BYTES))) == ["GATTWrite 02 48"]
+    assert await bench.ask(write(bytes(MAX_VALUE_BYTES + 1))) == ["error 02 48 13"]
 
 
 async def test_only_so_many_requests_wait(bench: Bench) -> None:
