@@ -21,14 +21,14 @@ MEMORY: Final = "512M"
 _IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
 
 
-def kernel() -> str:
-    """Return the guest's kernel, which is built when there is none; NoRigError."""
+def kernel() -> list[str]:
+    """Return the words that start the guest's kernel, which is built when there is none; NoRigError."""
     if os.geteuid():
         raise NoRigError("it needs root")
     done = subprocess.run([GUEST / "kernel"], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise NoRigError("its kernel could not be built")
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
 class Rig(Machine):
@@ -118,10 +118,12 @@ async def run_inside(folder: Path, *program: object, virtual_time: bool) -> int:
     return int((folder / "main.code").read_text())
 
 
-async def _boot(folder: Path, *options: str, launcher: Sequence[str], linux: str) -> asyncio.subprocess.Process:
+async def _boot(
+    folder: Path, *options: str, launcher: Sequence[str], linux: Sequence[str]
+) -> asyncio.subprocess.Process:
     with (folder / "console.log").open("wb") as console:
         return await asyncio.create_subprocess_exec(
-            *(*launcher, linux, f"mem={MEMORY}"),
+            *(*launcher, *linux, f"mem={MEMORY}"),
             *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={GUEST / 'init'}"),
             *("con=null", "con0=null,fd:1", "ssl=null", f"guest.folder={folder}", f"guest.python={PYTHON}"),
             *options,
