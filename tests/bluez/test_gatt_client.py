@@ -56,6 +56,7 @@ async def case(rig: Rig, name: str) -> object:
         "lost_keys",
         "cache",
         "ends",
+        "hanging_up",
         "silence",
         "vanishing",
         "giving_way_while_it_connects",

@@ -21,7 +21,7 @@ ROWS: Final = {
     "R15": ("weak signal: 30 % of fragments lost, a lost link a minute", "90 % of polls, no wrong value"),
     "R16": ("no Bluetooth, or no permission to use it", "it serves and says why, once"),
     # Bluetooth for clients, whose devices are none of ours; the units beside are read as ever
-    "B1": ("the subscriber leaves with devices connected", "given back in 3 s, a new session hears in 1 s"),
+    "B1": ("the subscriber leaves with devices connected", "given back in 2 s, a new session hears in 1 s"),
     "B2": ("the subscriber's machine loses power", "dropped in 60 s, another takes over in 1 s"),
     "B3": ("a second client subscribes", "it has all in 1 s, the first keeps its states"),
     "B4": ("all connections are in use, or the adapter has no slot left", "said within 30 s, units unaffected"),

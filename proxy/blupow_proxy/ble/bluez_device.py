@@ -1,18 +1,20 @@
 """What BlueZ and the kernel keep of one device beyond its link: the bond, what it has discovered, the parameters."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from blupow_proxy.errors import GattError, LinkLostError
+from blupow_proxy.errors import BleError, GattError, LinkLostError
 
 from .adapter import Adapter
 from .advertisement import AddressType
 from .bluez import device_name
 from .connection_parameters import ConnectionParameters, load
 from .gatt_failures import REQUEST_NOT_SUPPORTED
+from .kernel_orders import DISCONNECT, order, packed
 
 LOOK_S: Final = 0.05  # between questions whether discovery has ended, under the deadline of connecting
 _TYPES: Final = {"public": AddressType.PUBLIC, "random": AddressType.RANDOM}
@@ -89,3 +91,14 @@ class BluezDevice:
         if self._type is None or (index := self._adapter.index) is None:
             raise GattError(self._address, REQUEST_NOT_SUPPORTED, "only links of this machine's adapter have some")
         await load(index, self._address, self._type, wanted)
+
+    async def hang_up(self, client: BleakClient) -> None:
+        """End a link that stands where the kernel lets us; BlueZ, which waits for 2 s before that, was asked already.
+
+        One that hangs would never learn of the end, and then believe in the link for ever: it has to answer first.
+        """
+        if client.is_connected and self._type is not None and (bluez := self._adapter.bluez) is not None:
+            with contextlib.suppress(BleError):
+                await bluez[0].ping()
+                if (index := self._adapter.index) is not None:
+                    await order(index, DISCONNECT, packed(self._address, self._type))

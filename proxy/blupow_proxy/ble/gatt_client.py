@@ -361,8 +361,11 @@ class GattClient:
             task.add_done_callback(_BACKGROUND.discard)
 
     async def _end(self, client: BleakClient) -> None:
+        hanging_up = asyncio.get_running_loop().create_task(self._device.hang_up(client))
         try:
             async with bleak_call(self.address, "disconnect", DISCONNECT_S):
                 await client.disconnect()
         except BleError as error:
             _LOGGER.debug("%s", error)
+        finally:
+            hanging_up.cancel()

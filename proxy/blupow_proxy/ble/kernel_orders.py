@@ -10,6 +10,7 @@ from blupow_proxy.errors import AdapterUnavailableError
 from .advertisement import AddressType
 from .management import ANSWERS, HEADER, PACKET_BYTES, REPLY, REPLY_S, open_socket
 
+DISCONNECT: Final = 0x0014
 LOAD_PARAMETERS: Final = 0x0035
 
 

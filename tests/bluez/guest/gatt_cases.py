@@ -8,6 +8,7 @@ usage: gatt_cases.py ADAPTER
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -27,6 +28,9 @@ UNIT: Final = "D8:B6:73:00:01:01"  # the first of the room's inverters
 STEP_S: Final = 10.0
 LOOK_S: Final = 0.02
 CYCLES: Final = 20
+HANG_UPS: Final = 6
+MOMENT_S: Final = 0.002  # an order of ours, and what BlueZ makes of it, takes a few
+BLUEZ_WAITS_S: Final = 2.0  # before it ends a link by itself
 PENDING_S: Final = 0.5  # after that the kernel waits for the device to be heard
 STATISTICS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Debug.Stats")
 STEPS: Final = 40  # ATT requests that a connection and its discovery take at most
@@ -327,6 +331,29 @@ class Cases:
         await self.state(TWO, slow_s=0.0)
         await self.until_no_link()
         return {"dropped_s": dropped_s, "gone_s": gone_s, "away": away, "away_s": away_s}
+
+    async def hanging_up(self) -> Any:
+        """A link that is given up is down at once, or once bluetoothd, which is made to hang around that, goes on."""
+        at_once_s = [await self._hang_up() for _ in range(HANG_UPS)]
+        assert max(at_once_s) < BLUEZ_WAITS_S, at_once_s
+        frozen_s = [await self._hang_up(number * MOMENT_S, 1.0) for number in range(HANG_UPS)]
+        frozen_s.append(await self._hang_up(0.0, gatt_client.DISCONNECT_S + 1.0))
+        return {"at_once_s": at_once_s, "frozen_s": frozen_s}
+
+    async def _hang_up(self, after_s: float | None = None, frozen_s: float = 0.0) -> float:
+        """Connect, disconnect, and have bluetoothd hang ``after_s`` that has begun; return what it took in all."""
+        async with self.to(ONE) as one:
+            assert await one.read(uuids.MAKER) == b"Somebody"
+            start = time.monotonic()
+            ending = asyncio.create_task(one.client.disconnect())
+            if after_s is not None:
+                await asyncio.sleep(after_s)
+                await self.room.signal("bluetoothd", signal.SIGSTOP)
+                await asyncio.sleep(frozen_s)
+                await self.room.signal("bluetoothd", signal.SIGCONT)
+            await ending
+            await self.until_no_link()
+            return time.monotonic() - start
 
     async def silence(self) -> Any:
         before, gatt_client.OPERATION_S = gatt_client.OPERATION_S, 1.0  # type: ignore[misc]
