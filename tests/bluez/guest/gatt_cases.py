@@ -39,7 +39,7 @@ STEPS: Final = 40  # ATT requests that a connection and its discovery take at mo
 class One:
     """A client, and what it was told."""
 
-    def __init__(self, adapter: Adapter, address: str) -> None:
+    def __init__(self, adapter: Adapter, address: str, visited: set[str]) -> None:
         self.notified: list[tuple[int, bytes]] = []
         self.lost: list[BleError] = []
         self.client = GattClient(
@@ -47,6 +47,7 @@ class One:
             address,
             on_notified=lambda handle, data: self.notified.append((handle, data)),
             on_lost=self.lost.append,
+            visited=visited,
         )
 
     async def __aenter__(self) -> Self:
@@ -109,6 +110,7 @@ class Cases:
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
+        self.visited: set[str] = set()
         self.room = Machine(Path())
 
     async def do_case(self, name: str, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - of the protocol
@@ -119,7 +121,7 @@ class Cases:
             return {"failure": traceback.format_exc()}
 
     def to(self, address: str) -> One:
-        return One(self.adapter, address)
+        return One(self.adapter, address, self.visited)
 
     async def state(self, address: str, **knobs: Any) -> dict[str, Any]:
         return await self.room.room("peripheral", address=address, **knobs)
@@ -284,7 +286,7 @@ class Cases:
                     await one.client.unpair()
         except BleError as error:
             told.append(repr(error))
-            await One(self.adapter, ONE).client.unpair()
+            await self.to(ONE).client.unpair()
         async with self.to(ONE) as one:
             await one.client.pair()
             await one.client.unpair()
@@ -353,7 +355,9 @@ class Cases:
                 await self.room.signal("bluetoothd", signal.SIGCONT)
             await ending
             await self.until_no_link()
-            return time.monotonic() - start
+            took_s = time.monotonic() - start
+        await until(lambda: self.adapter.usable, "for bluetoothd")
+        return took_s
 
     async def silence(self) -> Any:
         before, gatt_client.OPERATION_S = gatt_client.OPERATION_S, 1.0  # type: ignore[misc]
