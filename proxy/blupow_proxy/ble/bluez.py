@@ -34,6 +34,7 @@ _ADAPTER: Final = "org.bluez.Adapter1"
 _DEVICE: Final = "org.bluez.Device1"
 _CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
 _DOES_NOT_EXIST: Final = "org.bluez.Error.DoesNotExist"
+_ALREADY_EXISTS: Final = "org.bluez.Error.AlreadyExists"
 _PROPERTIES: Final = f"{_DBUS}.Properties"
 _OBJECTS: Final = f"{_DBUS}.ObjectManager"
 _RULES: Final = (
@@ -165,7 +166,9 @@ class Bluez:
             if self._agent_at is None or self._agent_at != self.owner:
                 agent = (AGENT_PATH, CAPABILITY)
                 owner = self.owner
-                assert_reply(await _call(self._bus, _BLUEZ, "/org/bluez", f"{_AGENTS}.RegisterAgent", "os", *agent))
+                answer = await _call(self._bus, _BLUEZ, "/org/bluez", f"{_AGENTS}.RegisterAgent", "os", *agent)
+                if answer.error_name != _ALREADY_EXISTS:  # another connects too, or the first gave up before the answer
+                    assert_reply(answer)
                 self._agent_at = owner
 
     async def pair(self, adapter: str, address: str) -> None:

@@ -1,13 +1,60 @@
-"""A bus that turns away whom it does not know, as dbus-daemon does: by closing the connection without a word."""
+"""What is asked of bluetoothd, and how the bus may turn one away; tests/bluez has the real ones."""
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from bluez_double import BluezDouble
+from private_bus import private_bus
+from waiting import until
 
+from blupow_proxy.ble import Adapter
 from blupow_proxy.ble.bluez import Bluez
 from blupow_proxy.errors import AdapterUnavailableError
+
+ADDRESS, OTHER = "C4:D3:6A:00:00:01", "C4:D3:6A:00:00:02"
+
+
+@pytest.fixture
+async def bluetoothd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BluezDouble]:
+    async with private_bus(tmp_path) as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        double = await BluezDouble.start(bus.address)
+        yield double
+        double.stop()
+
+
+@pytest.fixture
+async def adapter(bluetoothd: BluezDouble) -> AsyncIterator[Adapter]:
+    adapter = Adapter("hci0")
+    running = asyncio.create_task(adapter.run())
+    await until(lambda: adapter.bluez is not None)
+    yield adapter
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_two_that_connect_at_once_become_one_agent(bluetoothd: BluezDouble, adapter: Adapter) -> None:
+    assert adapter.bluez is not None
+    bluez, _ = adapter.bluez
+    await asyncio.gather(bluez.offer_pairing(ADDRESS), bluez.offer_pairing(OTHER))
+    asked = len(bluetoothd.asked("RegisterAgent"))
+    await bluez.offer_pairing(ADDRESS)
+    assert len(bluetoothd.asked("RegisterAgent")) == asked
+
+
+async def test_who_gives_up_before_the_answer_leaves_an_agent_for_others(
+    bluetoothd: BluezDouble, adapter: Adapter
+) -> None:
+    assert adapter.bluez is not None
+    bluez, _ = adapter.bluez
+    first = asyncio.create_task(bluez.offer_pairing(ADDRESS))
+    await asyncio.sleep(0)
+    first.cancel()
+    await until(lambda: bool(bluetoothd.asked("RegisterAgent")))
+    await bluez.offer_pairing(OTHER)
 
 
 async def test_a_user_that_the_bus_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
