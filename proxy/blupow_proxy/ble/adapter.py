@@ -151,9 +151,15 @@ class Adapter:
             await self._supervisor.disconnect(address)
 
     async def end_old_connections(self, addresses: Collection[str]) -> None:
-        """End what a process that was killed has left connected of these devices; BleError."""
+        """End what a process that was killed has left connected of these devices; BleError.
+
+        What another adapter is connected to is another program's, such as Home Assistant's on the same machine.
+        """
+        if (bluez := self.bluez) is None:
+            return
         for address in (await self.connected_devices()).keys() & set(addresses):
-            if all(link.address.upper() != address for link in self.links):
+            is_ours = any(link.address.upper() == address for link in self.links)
+            if not is_ours and await bluez[0].connected_to(address) == {bluez[1]}:
                 await self.end_old_connection(address)
 
     def heard(self) -> None:

@@ -182,10 +182,13 @@ class Bluez:
         async with bleak_call(address, "asking for a bond", CALL_S):
             return await self._is(f"/org/bluez/{adapter}/{device_name(address)}", "Paired")
 
-    async def is_connected(self, adapter: str, address: str) -> bool:
-        """Return whether there is a link to a device, whoever has made it; BleError."""
+    async def connected_to(self, address: str) -> set[str]:
+        """Return the names of the adapters that have a link to a device, whoever has made it; BleError."""
         async with bleak_call(address, "asking for a connection", CALL_S):
-            return await self._is(f"/org/bluez/{adapter}/{device_name(address)}", "Connected")
+            adapters = [
+                path for path in list(self.adapters) if await self._is(f"{path}/{device_name(address)}", "Connected")
+            ]
+            return {path.rpartition("/")[2] for path in adapters}
 
     async def _is(self, path: str, what: str) -> bool:
         answer = await _call(self._bus, _BLUEZ, path, f"{_PROPERTIES}.Get", "ss", _DEVICE, what)

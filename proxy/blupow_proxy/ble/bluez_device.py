@@ -73,9 +73,12 @@ class BluezDevice:
         else:
             await bluez[0].pair(bluez[1], self._address)
 
-    async def is_connected(self) -> bool:
-        """Return whether it is connected to this adapter, by whomever; BleError."""
-        return (bluez := self._adapter.bluez) is not None and await bluez[0].is_connected(bluez[1], self._address)
+    async def is_held(self, *, maybe_ours: bool) -> bool:
+        """Return whether another program is connected to it, ``maybe_ours`` being a link of our adapter; BleError."""
+        if (bluez := self._adapter.bluez) is None:
+            return False
+        connected = await bluez[0].connected_to(self._address)
+        return bool(connected - {bluez[1]} if maybe_ours else connected)
 
     async def is_paired(self) -> bool:
         """Return whether there is a bond; BleError."""

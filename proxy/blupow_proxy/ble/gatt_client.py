@@ -54,7 +54,8 @@ class Visits(Protocol):
 class GattClient:
     """One connection to ``address``, made once; after ``on_lost``, or a failed ``connect``, it is spent.
 
-    A link that stands already is ended if it is among ``visited``; any other is another program's, and stays.
+    A link of the adapter that stands already is ended if it is among ``visited``; any other is another program's, and
+    stays.
     ``on_notified`` is told of handles and values. ``on_lost`` is called once, unless ``disconnect`` was called before.
     """
 
@@ -121,7 +122,7 @@ class GattClient:
         await self._adapter.ready()
         self._adapter.links.add(self)
         await self._device.offer_pairing()
-        if self.address not in self._visited and await self._device.is_connected():
+        if await self._device.is_held(maybe_ours=self.address in self._visited):
             raise LinkLostError(self.address, HELD)
         await self._adapter.end_old_connection(self.address)
         self._check()

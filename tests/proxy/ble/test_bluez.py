@@ -10,9 +10,9 @@ from bluez_double import BluezDouble
 from private_bus import private_bus
 from waiting import until
 
-from blupow_proxy.ble import Adapter
+from blupow_proxy.ble import Adapter, GattClient
 from blupow_proxy.ble.bluez import Bluez
-from blupow_proxy.errors import AdapterUnavailableError
+from blupow_proxy.errors import AdapterUnavailableError, LinkLostError
 
 ADDRESS, OTHER = "C4:D3:6A:00:00:01", "C4:D3:6A:00:00:02"
 
@@ -55,6 +55,21 @@ async def test_who_gives_up_before_the_answer_leaves_an_agent_for_others(
     first.cancel()
     await until(lambda: bool(bluetoothd.asked("RegisterAgent")))
     await bluez.offer_pairing(OTHER)
+
+
+@pytest.mark.parametrize("visited", [set(), {ADDRESS}])
+async def test_what_another_program_has_on_another_adapter_stays(
+    bluetoothd: BluezDouble, adapter: Adapter, visited: set[str]
+) -> None:
+    bluetoothd.add_device("hci1", ADDRESS, connected=True)
+    client = GattClient(
+        adapter, ADDRESS, on_notified=lambda _handle, _value: None, on_lost=lambda _error: None, visited=visited
+    )
+    with pytest.raises(LinkLostError, match="another program"):
+        await client.connect()
+    await client.disconnect()
+    await adapter.end_old_connections({ADDRESS})
+    assert bluetoothd.asked("Disconnect") == []
 
 
 async def test_a_user_that_the_bus_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
