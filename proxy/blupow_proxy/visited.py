@@ -4,13 +4,14 @@ BlueZ ends no link because the program that made it is gone, and a device with a
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from math import inf
 from typing import Final
 
+from blupow_proxy.allowance import Allowance
 from blupow_proxy.storage import Storage
 
 MAX_VISITED: Final = 64  # devices, the latest: more than clients of one proxy have
-PAUSE_S: Final = 60.0  # between writes: a client may use devices that change their address, and memory cards wear out
+WRITES: Final = 64  # at once: what is not written yet when this process is killed, nobody would ever end
+PAUSE_S: Final = 60.0  # in the long run: a client may use devices that change their address, and memory cards wear out
 
 _NAME: Final = "visited"
 
@@ -24,7 +25,7 @@ class Visited:
         listed = stored if isinstance(stored, list) else ()
         self._addresses = dict.fromkeys(one for one in listed if isinstance(one, str))
         self._is_saved = True
-        self._save_at = -inf
+        self._writes: Allowance | None = None
 
     def __contains__(self, address: object) -> bool:
         """Whether it may be connected still."""
@@ -40,9 +41,12 @@ class Visited:
 
     def save(self, now: float) -> None:
         """Write what is new, at ``now`` in monotonic seconds; called every second or so."""
-        if not self._is_saved and now >= self._save_at:
+        if self._is_saved:
+            return
+        self._writes = self._writes or Allowance(WRITES, 1 / PAUSE_S, now)
+        if self._writes.take(now):
             self._storage.write(_NAME, {"addresses": list(self._addresses)})
-            self._is_saved, self._save_at = True, now + PAUSE_S
+            self._is_saved = True
 
     async def let_go(self, end: Callable[[Collection[str]], Awaitable[None]]) -> None:
         """Let ``end`` free those that an earlier process has left connected."""

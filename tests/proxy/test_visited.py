@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blupow_proxy.storage import Storage
-from blupow_proxy.visited import MAX_VISITED, PAUSE_S, Visited
+from blupow_proxy.visited import MAX_VISITED, PAUSE_S, WRITES, Visited
 
 
 async def ended(visited: Visited) -> list[str]:
@@ -44,13 +44,22 @@ def test_only_a_new_one_is_written_and_not_often(tmp_path: Path, monkeypatch: py
     visited.add("one")
     visited.save(100.0)
     assert written == [["one"]]
-    visited.add("two")
-    visited.save(101.0)
-    visited.add("three")
+    for number in range(2 * WRITES):
+        visited.add(f"of one that changes its address {number}")
+        visited.save(101.0)
+    assert len(written) == WRITES + 1  # one has come back meanwhile
     visited.save(102.0)
-    assert written == [["one"], ["one", "two"]]
+    assert len(written) == WRITES + 1
     visited.save(101.0 + PAUSE_S)
-    assert written[2:] == [["one", "two", "three"]]
+    assert len(written) == WRITES + 2
+
+
+async def test_all_that_are_connected_at_first_are_known_after_a_kill(tmp_path: Path) -> None:
+    visited = Visited(Storage(tmp_path))
+    for second, address in enumerate(("one", "two", "three")):
+        visited.add(address)
+        visited.save(float(second))
+    assert await ended(Visited(Storage(tmp_path))) == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize("content", [{}, {"addresses": "AA:BB"}, {"addresses": [1, None, {}]}])
