@@ -60,6 +60,10 @@ _ALL: Final = b"\x07"  # what it does otherwise
 _PATTERN: Final = bytes((1, 0x01, 0, 1, 0x06)).ljust(1 + 34, b"\0")  # one: flags of a device that can be found
 
 
+class BusyError(AdapterUnavailableError):
+    """The kernel does not answer now: a connection that is being set up holds it up for longer than we wait."""
+
+
 def parse_advertisement(packet: bytes, index: int) -> RawAdvertisement | None:
     """Return what an event tells of a device that the controller ``index`` has heard; None is any other event."""
     if len(packet) < HEADER.size:
@@ -161,9 +165,10 @@ class Management:
             self._socket.send(HEADER.pack(command, self.index, len(body)) + body)
             async with asyncio.timeout(REPLY_S):
                 return await reply
-        except (OSError, TimeoutError) as error:
-            told = str(error) or "the kernel does not answer"
-            raise AdapterUnavailableError("adapter", f"Bluetooth's management socket: {told}") from error
+        except TimeoutError as error:
+            raise BusyError("adapter", "Bluetooth's management socket: the kernel does not answer") from error
+        except OSError as error:
+            raise AdapterUnavailableError("adapter", f"Bluetooth's management socket: {error}") from error
         finally:
             del self._replies[command]
 

@@ -17,7 +17,7 @@ from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExcee
 from .advertisement import RawAdvertisement, address_number
 from .advertising_data import says_something
 from .failures import HANGS, bleak_call
-from .management import Management
+from .management import BusyError, Management
 from .rebuilding import Rebuilder
 
 START_S: Final = 15.0  # starting discovery on a busy BlueZ takes seconds, a stuck one never ends
@@ -26,6 +26,8 @@ SILENT_S: Final = 90.0  # habluetooth's figure: beside the quietest of devices, 
 TICK_S: Final = 15.0  # how often silence is looked for
 RETRY_S: Final = 2.0  # BlueZ refuses a scan for a moment after the last one
 RETRY_AT_MOST_AFTER_S: Final = 10.0  # scanning again is promised within a minute: six refusals and a reset
+
+MANAGE_AGAIN_S: Final = 30.0  # a connection takes the kernel 20 s at most
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -394,6 +396,12 @@ class Scan:
         except AdapterUnavailableError as error:
             self._unmanaged = index
             _LOGGER.info("Advertisements are told from what BlueZ makes of them: %s", error.message)
+            if isinstance(error, BusyError):
+                asyncio.get_running_loop().call_later(MANAGE_AGAIN_S, self._manage_again)
+
+    def _manage_again(self) -> None:
+        self._unmanaged = None
+        self.look_again()
 
     async def _unmanage(self) -> None:
         management, self._management = self._management, None

@@ -198,7 +198,7 @@ async def test_without_the_right(kernel: Kernel) -> None:
 async def test_a_kernel_that_does_not_answer(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(management, "REPLY_S", 0.05)
     kernel.is_silent = True
-    with pytest.raises(AdapterUnavailableError, match="does not answer"):
+    with pytest.raises(management.BusyError, match="does not answer"):
         await Owner().open()
 
 

@@ -12,6 +12,7 @@ from waiting import until
 
 from blupow_proxy.ble import AddressType, Forwarding, RawAdvertisement, Scan, ScannerState, Source, scanning
 from blupow_proxy.ble.finder import Finder
+from blupow_proxy.ble.management import BusyError
 from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError
 from blupow_proxy.simulator import VirtualRadio
 
@@ -79,6 +80,7 @@ class World:
         self.index: int | None = None
         self.usable = True
         self.has_right = True
+        self.is_busy = False
         self.scanners: list[Scanner] = []
         self.channels: list[Channel] = []
         self.heard: list[RawAdvertisement] = []
@@ -102,6 +104,8 @@ class World:
         await asyncio.sleep(0)
         if not self.has_right:
             raise AdapterUnavailableError("adapter", "no right")
+        if self.is_busy:
+            raise BusyError("adapter", "the kernel does not answer")
         self.channels.append(Channel(index, heard, gone))
         return self.channels[-1]
 
@@ -184,6 +188,18 @@ async def test_without_the_kernel_it_stays_active(world: World) -> None:
     assert not forwarding.active
     world.has_right = True
     world.scan.start_anew(AdapterLostError("adapter", "gone"))
+    await world.until(RUNNING, active=False)
+    assert world.scan.source is Source.RAW
+
+
+async def test_a_kernel_that_was_busy_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "MANAGE_AGAIN_S", 0.1)
+    world.index, world.is_busy = 0, True
+    forwarding = world.forward()
+    forwarding.active = False
+    await world.until(RUNNING)
+    assert world.scan.source is Source.REBUILT
+    world.is_busy = False
     await world.until(RUNNING, active=False)
     assert world.scan.source is Source.RAW
 
