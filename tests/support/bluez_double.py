@@ -46,6 +46,12 @@ class BluezDouble:
             }
         }
 
+    def turn_off(self, adapter: str) -> None:
+        path, off = f"/org/bluez/{adapter}", Variant("b", False)
+        self._objects[path][_ADAPTER]["Powered"] = off
+        changed = [_ADAPTER, {"Powered": off}, []]
+        self._bus.send(Message.new_signal(path, f"{_DBUS}.Properties", "PropertiesChanged", "sa{sv}as", changed))
+
     def asked(self, member: str) -> list[str]:
         """Return the paths of which that was asked."""
         return [path for name, path in self.calls if name == member]

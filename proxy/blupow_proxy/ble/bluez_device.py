@@ -11,7 +11,7 @@ from blupow_proxy.errors import BleError, GattError, LinkLostError
 
 from .adapter import Adapter
 from .advertisement import AddressType
-from .bluez import device_name
+from .bluez import Bluez, device_name
 from .connection_parameters import ConnectionParameters, load
 from .gatt_failures import REQUEST_NOT_SUPPORTED
 from .kernel_orders import DISCONNECT, order, packed
@@ -27,6 +27,7 @@ class BluezDevice:
         self._adapter = adapter
         self._address = address
         self._type: AddressType | None = None
+        self._offered_by: Bluez | None = None
 
     def found(self, device: BLEDevice) -> None:
         """Note what the scan has told."""
@@ -36,12 +37,13 @@ class BluezDevice:
     async def offer_pairing(self) -> None:
         """Let it pair when it wants that, from now on; BleError."""
         if (bluez := self._adapter.bluez) is not None:
-            await bluez[0].offer_pairing(self._address)
+            self._offered_by = bluez[0]
+            await self._offered_by.offer_pairing(self._address)
 
     def withdraw_offer(self) -> None:
         """Let it not pair any more."""
-        if (bluez := self._adapter.bluez) is not None:
-            bluez[0].welcome.discard(device_name(self._address))
+        if self._offered_by is not None:  # also when there is no adapter any more
+            self._offered_by.welcome.discard(device_name(self._address))
 
     async def check_services(self, client: BleakClient) -> None:
         """Return once bleak has every service that BlueZ has discovered; BleError when it has not.

@@ -72,6 +72,19 @@ async def test_what_another_program_has_on_another_adapter_stays(
     assert bluetoothd.asked("Disconnect") == []
 
 
+async def test_who_is_lost_with_the_adapter_is_not_welcome_any_more(bluetoothd: BluezDouble, adapter: Adapter) -> None:
+    assert adapter.bluez is not None
+    bluez, _ = adapter.bluez
+    client = GattClient(adapter, ADDRESS, on_notified=lambda _handle, _value: None, on_lost=lambda _error: None)
+    connecting = asyncio.create_task(client.connect())
+    await until(lambda: bool(bluez.welcome) and client in adapter.links)
+    bluetoothd.turn_off("hci0")
+    await until(lambda: client not in adapter.links)
+    await asyncio.wait({connecting})
+    await client.disconnect()
+    assert not bluez.welcome
+
+
 async def test_a_user_that_the_bus_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def turn_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"OK 00112233445566778899aabbccddeeff\r\n")
