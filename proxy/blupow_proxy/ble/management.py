@@ -1,12 +1,13 @@
 """The kernel's Bluetooth management socket: advertisements as they were received. Needs CAP_NET_ADMIN.
 
 A monitor for advertisements, whichever pattern it has, does two things: the kernel scans passively while nobody
-discovers, and does not let the controller hide what that takes for a repetition while somebody does. It outlives its
-maker.
+discovers, and does not let the controller hide what that takes for a repetition. Some kernels do let it in a passive
+scan: a controller may then tell of each device once, whatever it says later. It outlives its maker.
 """
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import struct
@@ -46,6 +47,8 @@ _MONITOR_REMOVED: Final = 0x002C
 _MONITOR_DEVICE_FOUND: Final = 0x002F
 PERMISSION_DENIED: Final = 0x14
 _OFFLOADED: Final = 1  # the controller itself goes by the patterns, and tells of nothing else
+_REPEATING: Final = {(6, 1): 105, (6, 6): 46, (6, 10): 5}  # the first of each that hides nothing in a passive scan
+_REPEATING_SINCE: Final = (6, 11)
 _HANDLE_BYTES: Final = 2  # before what the two events have in common
 _ADDRESS_TYPES: Final = {1: AddressType.PUBLIC, 2: AddressType.RANDOM}  # 0 is classic Bluetooth
 _FORCE_BUFFER: Final = 33  # SO_RCVBUFFORCE, which Python has no name for
@@ -154,7 +157,7 @@ class Management:
             if status or len(handle) < _HANDLE.size:
                 return
             (self._monitor,) = _HANDLE.unpack_from(handle)
-        self.passive = not supported & _OFFLOADED
+        self.passive = not supported & _OFFLOADED and hides_nothing(*os.uname()[2:4])
 
     async def _ask(self, command: int, body: bytes = b"") -> tuple[int, bytes]:
         """Return status and answer."""
@@ -242,6 +245,17 @@ class Management:
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(OSError("it was closed"))
+
+
+def hides_nothing(release: str, version: str) -> bool:
+    """Whether a kernel, by ``uname``, tells of repetitions in a passive scan; Debian names the whole number last."""
+    found = re.findall(r"(\d+)\.(\d+)(?:\.(\d+))?", release) + re.findall(r"(\d+)\.(\d+)\.(\d+)", version)
+    numbers = [(int(major), int(minor), int(patch or 0)) for major, minor, patch in found]
+    if not numbers:
+        return False
+    branch = numbers[0][:2]
+    patch = max(number[2] for number in numbers if number[:2] == branch)
+    return branch >= _REPEATING_SINCE or patch >= _REPEATING.get(branch, patch + 1)
 
 
 def _ignore() -> None:

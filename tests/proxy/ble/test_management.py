@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from waiting import until
 
 from blupow_proxy.ble import AddressType, RawAdvertisement, management
-from blupow_proxy.ble.management import NO_RIGHT, NO_SOCKET, Management, open_socket, parse_advertisement
+from blupow_proxy.ble.management import (
+    NO_RIGHT,
+    NO_SOCKET,
+    Management,
+    hides_nothing,
+    open_socket,
+    parse_advertisement,
+)
 from blupow_proxy.errors import AdapterUnavailableError
 
 DATA = bytes.fromhex("0201060709616c706861")
@@ -62,7 +69,9 @@ class Kernel:
         ours.setblocking(False)
         self._socket.setblocking(False)
         monkeypatch.setattr(management, "open_socket", lambda: ours)
+        monkeypatch.setattr(management, "hides_nothing", lambda _release, _version: self.hides_nothing)
         self.asked: list[tuple[int, bytes]] = []
+        self.hides_nothing = True
         self.denies = False
         self.monitors = b""
         self.supported = 0
@@ -180,6 +189,33 @@ async def test_a_controller_that_goes_by_patterns_is_not_passive(kernel: Kernel)
     subject = await Owner().open()
     assert not subject.passive
     await subject.close()
+
+
+async def test_a_kernel_that_hides_repetitions_is_not_passive(kernel: Kernel) -> None:
+    kernel.hides_nothing = False
+    subject = await Owner().open()
+    assert not subject.passive
+    await subject.close()
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "nothing"),
+    [
+        ("6.18.1", "#1 SMP", True),
+        ("6.11", "#1", True),
+        ("6.12.25+rpt-rpi-v8", "#1 SMP PREEMPT Debian 1:6.12.25-1+rpt1 (2025-04-30)", True),
+        ("6.6.45-v8+", "#1", False),
+        ("6.6.51+rpt-rpi-v8", "#1 SMP PREEMPT Debian 1:6.6.51-1+rpt3 (2024-10-08)", True),
+        ("6.1.21-v8+", "#1642 SMP PREEMPT Mon Apr  3 17:24:16 BST 2023", False),
+        ("6.1.0-25-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.106-3 (2024-08-26)", True),
+        ("6.1.0-23-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.99-1 (2024-07-15)", False),
+        ("6.8.0-31-generic", "#31-Ubuntu SMP", False),
+        ("5.15.0-100-generic", "#110-Ubuntu SMP", False),
+        ("something else", "", False),
+    ],
+)
+def test_which_kernels_hide_repetitions(release: str, version: str, nothing: bool) -> None:
+    assert hides_nothing(release, version) is nothing
 
 
 async def test_an_old_kernel(kernel: Kernel) -> None:
