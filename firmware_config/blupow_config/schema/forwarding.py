@@ -21,8 +21,17 @@ _ADDRESS_LIKE: Final = (
     r"[0-9A-Fa-f*]{1,3}(-[0-9A-Fa-f*]{1,3}){3,}",
     r"[0-9A-Za-z]{2}(-[0-9A-Za-z]{2}){5}",
     r"[0-9A-Fa-f]{11,13}",
+    r"[0-9A-Fa-f]{2}([^0-9A-Za-z][0-9A-Fa-f]{2}){5}",
+    r"([0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}",
+    r"0[xX][0-9A-Fa-f]{12}",
+)
+# What begins with an address and goes on: several in a line, or a remark.
+_MORE_THAN_ADDRESS: Final = (
+    r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}[^0-9A-Za-z:-].*",
+    r"[0-9A-Fa-f]{12}\s*[,;].*",
 )
 _MEANT_AS_ADDRESS: Final = re.compile("|".join(_ADDRESS_LIKE))
+_GOES_ON: Final = re.compile("|".join(_MORE_THAN_ADDRESS))
 
 
 def _read_device(value: Any) -> str:
@@ -35,6 +44,10 @@ def _read_device(value: Any) -> str:
         if address is None:
             raise Invalid("looks like a Bluetooth address and is none: one is whole, such as C4:D3:6A:00:00:01")
         return str(address)
+    if _GOES_ON.fullmatch(text):
+        raise Invalid(
+            "holds more than a Bluetooth address: write one alone, and each of several after a `-` of its own"
+        )
     if len(text.encode()) > MAX_NAME_BYTES:
         raise Invalid(f"is longer than the {MAX_NAME_BYTES} bytes that a Bluetooth name may have")
     if text.count("*") > MAX_STARS:
@@ -43,7 +56,7 @@ def _read_device(value: Any) -> str:
 
 
 def _json_device() -> Json:
-    none_of = [rf"({'|'.join(_ADDRESS_LIKE)})\s*$", rf"(.*\*){{{MAX_STARS + 1}}}"]
+    none_of = [rf"({'|'.join((*_ADDRESS_LIKE, *_MORE_THAN_ADDRESS))})\s*$", rf"(.*\*){{{MAX_STARS + 1}}}"]
     one_line = r"(?=\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
     no_mistake = r"^\s*" + "".join(f"(?!{pattern})" for pattern in none_of) + one_line
     name = {"type": "string", "pattern": no_mistake, "maxLength": MAX_NAME_BYTES}
