@@ -9,6 +9,7 @@ from typing import Final
 from blupow_proxy.ble import NAME, SHORT_NAME, RawAdvertisement, address_number, structures
 
 MAX_NAMES: Final = 1024  # devices whose name is remembered: more than are ever near, even with changing addresses
+_NAMELESS: Final = (None, False)
 _ADDRESS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 
 
@@ -35,7 +36,8 @@ class Rules:
         self._denied, self._denied_names = _parted(deny)
         self._compared = lru_cache(maxsize=MAX_NAMES)(self._compare)
         self._by_name = self._allowed_names is not None or self._denied_names is not None
-        self._names: dict[int, Verdict] = {}  # of those whose name makes it another one
+        # of those whose name makes it another one, with whether the name was whole
+        self._names: dict[int, tuple[Verdict, bool]] = {}
 
     @property
     def owned(self) -> frozenset[int]:
@@ -46,9 +48,10 @@ class Rules:
         """Whether clients may hear of it; what it says of its name is remembered."""
         address = advertisement.address
         if self._by_name and address not in self._owned:
-            name = device_name(advertisement.data)
-            if name is not None:
-                self._remember(address, name)
+            name, complete = device_name(advertisement.data)
+            # a shortened name is of the same device: what its whole name has told stays, as in BlueZ
+            if name is not None and (complete or not self._names.get(address, _NAMELESS)[1]):
+                self._remember(address, name, complete=complete)
         return self.verdict(address) is Verdict.FREE
 
     def verdict(self, address: int) -> Verdict:
@@ -57,9 +60,9 @@ class Rules:
             return Verdict.OWNED
         if address in self._denied:
             return Verdict.DENIED
-        return self._names.get(address) or self._judge(address, b"")
+        return self._names.get(address, _NAMELESS)[0] or self._judge(address, b"")
 
-    def _remember(self, address: int, name: bytes) -> None:
+    def _remember(self, address: int, name: bytes, *, complete: bool) -> None:
         """Keep what a name makes a difference to: strangers with names of no interest can't make us forget others'."""
         self._names.pop(address, None)
         verdict = self._judge(address, name)
@@ -67,7 +70,7 @@ class Rules:
             return
         if len(self._names) >= MAX_NAMES:
             del self._names[next(iter(self._names))]
-        self._names[address] = verdict
+        self._names[address] = verdict, complete
 
     def _judge(self, address: int, name: bytes) -> Verdict:
         denied, allowed = self._compared(name)
@@ -79,15 +82,15 @@ class Rules:
         return _fits(self._denied_names, text), self._allow_all or _fits(self._allowed_names, text)
 
 
-def device_name(data: bytes) -> bytes | None:
-    """Return the name in AD structures, a complete one first; None without any, or with an empty one."""
+def device_name(data: bytes) -> tuple[bytes | None, bool]:
+    """Return the name in AD structures, a complete one first, and whether it is; None without any, or an empty one."""
     name = None
     for kind, content in structures(data):
         if kind == NAME and content:
-            return content
+            return content, True
         if kind == SHORT_NAME:
             name = name or content
-    return name or None
+    return name or None, False
 
 
 def _fits(names: re.Pattern[str] | None, name: str) -> bool:

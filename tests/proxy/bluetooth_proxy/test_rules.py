@@ -102,6 +102,22 @@ def test_a_name_is_remembered_for_what_comes_without() -> None:
     assert not heard(rules, TOY)
 
 
+def test_a_shortened_name_changes_nothing_of_what_the_whole_has_told() -> None:
+    """Many devices say it in the advertisement, and the whole one in the scan response alone."""
+    whole, short = named(TOY, "Toothbrush"), named(TOY, "Tooth", kind=8)
+    denying, allowing = Rules(owned=[], deny=["Toothbrush"]), Rules(owned=[], allow=["Toothbrush"])
+    assert denying.hears(short)
+    assert not allowing.hears(short)
+    for advertisement in (whole, short, short, whole, short):
+        assert not denying.hears(advertisement)
+        assert allowing.hears(advertisement)
+    assert denying.hears(named(TOY, "Lamp"))
+    assert not allowing.hears(named(TOY, "Lamp"))
+    renamed = Rules(owned=[], deny=["Tooth*"])
+    assert not renamed.hears(short)
+    assert renamed.hears(named(TOY, "Toy", kind=8))
+
+
 def test_only_so_many_names_are_remembered_the_latest() -> None:
     rules = Rules(owned=[], allow=["Toy"])
     for number in range(MAX_NAMES + 10):
@@ -125,21 +141,21 @@ def test_names_that_make_no_difference_take_no_place() -> None:
 
 
 def test_a_complete_name_goes_before_a_short_one() -> None:
-    assert device_name(b"\x03\x08ab\x04\x09abc") == b"abc"
-    assert device_name(b"\x04\x09abc\x03\x08ab") == b"abc"
-    assert device_name(b"\x03\x08ab") == b"ab"
-    assert device_name(b"\x01\x09\x03\x08ab") == b"ab"
+    assert device_name(b"\x03\x08ab\x04\x09abc") == (b"abc", True)
+    assert device_name(b"\x04\x09abc\x03\x08ab") == (b"abc", True)
+    assert device_name(b"\x03\x08ab") == (b"ab", False)
+    assert device_name(b"\x01\x09\x03\x08ab") == (b"ab", False)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x05", b"\x02\x01\x06", b"\x01\x09", b"\x00\x00\x00"])
 def test_no_name(data: bytes) -> None:
-    assert device_name(data) is None
+    assert device_name(data) == (None, False)
 
 
 @pytest.mark.parametrize("data", [b"\x03\x08ab\0\0\x04\x09abc", b"\0\x03\x08ab\x09\x09abcdef", b"\x09\x09abc"])
 def test_a_name_is_what_clients_read(data: bytes) -> None:
     read = parse_advertisement_data([data]).local_name
-    assert device_name(data) == (None if read is None else read.encode())
+    assert device_name(data)[0] == (None if read is None else read.encode())
 
 
 def test_a_name_that_fits_almost_costs_no_time() -> None:
