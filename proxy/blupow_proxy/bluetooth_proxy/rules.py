@@ -78,7 +78,7 @@ class Rules:
 
     def _compare(self, name: bytes) -> tuple[bool, bool]:
         """Return whether a name is denied, and whether it is allowed."""
-        text = name.decode(errors="replace").strip()
+        text = name.decode(errors="replace").partition("\0")[0].strip()  # padded with either; BlueZ ends it there, too
         return _fits(self._denied_names, text), self._allow_all or _fits(self._allowed_names, text)
 
 

@@ -78,6 +78,8 @@ def test_what_is_denied_is_not_allowed() -> None:
         ("T[o]y", "Toy", False),
         ("T.y", "Toy", False),
         ("Toy", "Toy   ", True),  # modules pad their names
+        ("Toy", "Toy\0\0\0", True),
+        ("Toy*1", "Toy\0 1", False),
         ("Gerät*", "gerät 7", True),
         ("*", "x", True),
         ("*a*b*", "xxaxxabxx", True),
