@@ -195,7 +195,8 @@ class BluetoothProxy:
             refusal = codes.NO_RESOURCES, "all connections are in use"
         if refusal is not None:
             error, why = refusal
-            self._log(logging.WARNING, "Not connecting %s for %s: %s", address_text(address), client.peer, why)
+            # the reason is a part of the message: many of one hide no other
+            self._log(logging.WARNING, f"Not connecting %s for %s: {why}", address_text(address), client.peer)
             client.send(packets.disconnected(address, error))
             return
         self._tell_slots()

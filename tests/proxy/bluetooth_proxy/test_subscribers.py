@@ -115,3 +115,18 @@ async def test_after_the_end_nothing_is_answered(bench: Bench) -> None:
     assert await bench.ask(SUBSCRIBE) == []
     assert await bench.ask(device_request(4)) == []
     assert bench.air.run is None
+
+
+async def test_many_refusals_of_one_kind_hide_no_other_in_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.subscribed()
+    for _ in range(100):
+        bench.proxy.asked(bench.client, device_request(4, OWN))
+    bench.proxy.asked(bench.client, device_request(4, LOCK))
+    told_of = [line for line in caplog.messages if line.startswith("Not connecting")]
+    assert told_of[-1] == (
+        f"Not connecting {LOCK} for {bench.client.peer}: "
+        "this device is kept from clients by `allow` or `deny` of bluetooth_proxy"
+    )
+    assert len(told_of) == 9
