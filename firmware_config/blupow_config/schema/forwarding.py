@@ -37,7 +37,8 @@ _GOES_ON: Final = re.compile("|".join(_MORE_THAN_ADDRESS))
 def _read_device(value: Any) -> str:
     """Return an address as AA:BB:CC:DD:EE:FF, or a name, in which * stands for anything."""
     if isinstance(value, (bool, int, float)):
-        raise Invalid("looks like a number to YAML: put it in quotes")
+        what = "true or false" if isinstance(value, bool) else "a number"
+        raise Invalid(f"looks like {what} to YAML: put it in quotes")
     text = fields.line(value)
     if _MEANT_AS_ADDRESS.fullmatch(text):
         address = read_or_none(fields.mac_address, text)

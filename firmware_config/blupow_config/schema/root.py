@@ -51,6 +51,8 @@ def _in_words(error: Invalid) -> str:
         if hint:
             return f"not a valid option: {hint}"
     message: str = error.msg
+    if message == "expected a mapping" and steps(error) == ["bluetooth_proxy"]:
+        return "expected nothing behind it, or options below it, indented; to turn it off, leave it out"
     return _PLAIN_WORDS.get(message, message)
 
 
