@@ -228,6 +228,7 @@ class Recorder:
 
     def __init__(self, peer: str = "10.0.0.1", *, encrypted: bool = True) -> None:
         self.peer = peer
+        self.label = f"test ({peer})"
         self.encrypted = encrypted
         self.lagging = False
         self.packets: list[Packet] = []

@@ -17,6 +17,10 @@ class Client(Protocol):
         """Its address, for the log."""
 
     @property
+    def label(self) -> str:
+        """What it calls itself, and its address, for the log."""
+
+    @property
     def encrypted(self) -> bool:
         """Whether it has proven to have the key that was set."""
 

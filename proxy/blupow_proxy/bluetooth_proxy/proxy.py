@@ -111,7 +111,7 @@ class BluetoothProxy:
     def _subscribe(self, client: Client, _: Any) -> None:
         if client is not self._subscriber:
             if self._subscriber is not None:
-                self._log(logging.INFO, "Client %s takes Bluetooth over from %s", client.peer, self._subscriber.peer)
+                self._log(logging.INFO, "Client %s takes Bluetooth over from %s", client.label, self._subscriber.label)
                 self._end_connections("another client has taken over")
             if self._forwarder is not None:
                 self._forwarder.stop()

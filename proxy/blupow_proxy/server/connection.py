@@ -101,6 +101,11 @@ class Connection(asyncio.BufferedProtocol):
         return self.session.encrypted
 
     @property
+    def label(self) -> str:
+        """What the peer calls itself, and its address: several programs of a machine have the same."""
+        return f"{self.session.client_info} ({self.peer})"
+
+    @property
     def lagging(self) -> bool:
         """Whether the peer does not keep up: what can be spared had better not be sent."""
         return self.session.unsent_bytes + self.transport.get_write_buffer_size() > LAGGING_BYTES

@@ -130,3 +130,13 @@ async def test_many_refusals_of_one_kind_hide_no_other_in_the_log(
         "this device is kept from clients by `allow` or `deny` of bluetooth_proxy"
     )
     assert len(told_of) == 9
+
+
+async def test_who_takes_over_is_told_by_name(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Home Assistant's integrations come from one address."""
+    await bench.subscribed()
+    caplog.set_level("INFO")
+    second = Recorder()
+    second.label = "other (10.0.0.1)"
+    await bench.subscribed(second)
+    assert "Client other (10.0.0.1) takes Bluetooth over from test (10.0.0.1)" in caplog.messages
