@@ -139,14 +139,23 @@ class BluetoothProxy:
 
     def _end_connections(self, why: str) -> None:
         for connection in list(self._connections.values()):
-            if connection.next_client is not None:
-                connection.next_client.send(packets.disconnected(connection.address, codes.ENDED_HERE))
-                connection.next_client = None
-            connection.end(codes.ENDED_HERE, why)
+            self._end_connection(connection, codes.ENDED_HERE, why)
+
+    def _end_connection(self, connection: DeviceConnection, reason: int, why: str) -> None:
+        if connection.next_client is not None:
+            connection.next_client.send(packets.disconnected(connection.address, reason))
+            connection.next_client = None
+        connection.end(reason, why)
 
     def _heard(self, advertisement: RawAdvertisement) -> None:
-        if self._forwarder is not None and self._rules.hears(advertisement):
+        if self._forwarder is None:
+            return
+        if self._rules.hears(advertisement):
             self._forwarder.add(advertisement)
+        elif (connection := self._connections.get(advertisement.address)) is not None:
+            # its name was not known: often it is heard only while the device is looked for
+            verdict = self._rules.verdict(advertisement.address)
+            self._end_connection(connection, codes.NOT_SUPPORTED, f"this device {verdict.value}")
 
     def _scanner_changed(self) -> None:
         if self._subscriber is None:

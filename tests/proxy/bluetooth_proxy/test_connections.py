@@ -9,7 +9,7 @@ from bluetooth_bench import LAMP, LOCK, OWN, TOY, Bench, device_request, told
 from bluetooth_doubles import Device, Recorder
 
 from blupow_proxy.ble import GattCharacteristic, GattService
-from blupow_proxy.bluetooth_proxy import ProxyLimits, address_number
+from blupow_proxy.bluetooth_proxy import ProxyLimits, Rules, address_number
 from blupow_proxy.bluetooth_proxy.connection import MAX_SERVICES_BYTES
 from blupow_proxy.errors import (
     AdapterLostError,
@@ -324,3 +324,16 @@ async def test_what_is_cancelled_from_below_keeps_no_slot(bench: Bench) -> None:
     device = await bench.connected()
     device.failing["read"] = asyncio.CancelledError()
     assert await bench.ask(READ) == ["error 02 42 -1", "disconnected 02 error 22", FREE]
+
+
+@pytest.mark.parametrize("slow", ["connect", "read"])
+async def test_a_device_whose_name_is_heard_too_late_is_let_go(bench: Bench, slow: str) -> None:
+    bench.proxy._rules = Rules(owned=[OWN], deny=["Toothbrush"])
+    await bench.subscribed()
+    bench.devices.prepare = slowly(slow)
+    connected = [] if slow == "connect" else ["connected 02 mtu 247"]
+    assert await bench.ask(device_request(CONNECT)) == [RESERVED, *connected]
+    bench.air.say(address_number(TOY), b"\x0b\x09Toothbrush")
+    await bench.settle()
+    assert told(bench.client) == ["disconnected 02 error 6", FREE]
+    assert await bench.ask(device_request(CONNECT)) == ["disconnected 02 error 6"]
