@@ -234,6 +234,22 @@ async def test_an_attempt_that_is_given_up_frees_its_slot(rig: Rig) -> None:
     assert rig.device().disconnects == 1
 
 
+async def test_an_attempt_that_is_given_up_leaves_the_next_one_its_answer(rig: Rig) -> None:
+    source = await rig.source()
+    await rig.hear(TOY)
+    rig.devices.prepare = lambda device: device.slow.add("connect")
+    attempt = asyncio.create_task(rig.connected())
+    await until(lambda: rig.devices.made and rig.device().waiting)
+    rig.devices.prepare = lambda _: None
+    attempt.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await attempt
+    client = await rig.connected()
+    assert client.is_connected
+    assert source.slots == (1, 3, [OWN, TOY])
+    await client.disconnect()
+
+
 async def test_a_second_client_takes_over_and_the_first_knows_that_its_links_are_gone(rig: Rig) -> None:
     first = await rig.source()
     await rig.hear(TOY)

@@ -2,7 +2,8 @@
 
 What the client hears: that it is connected, once everything is discovered; one answer to each request, in the order of
 the requests; that it is disconnected, at once and for whatever reason, after the answers that are owed. The device
-is let go after that, and ``on_freed`` called.
+is let go after that, and ``on_freed`` called. Who gives up connecting hears of that only then: until then it may try
+again, and would take the end of one attempt for that of the next.
 """
 
 import asyncio
@@ -53,6 +54,7 @@ class DeviceConnection:
         self.client = client
         self.phase = Phase.CONNECTING
         self.next_client: Client | None = None  # who wants to connect once this has ended
+        self.gave_up: list[Client] = []  # who are told of the end once the device is let go
         self._on_freed = on_freed
         self._log = log
         self._name = address_text(address)
@@ -81,14 +83,22 @@ class DeviceConnection:
         self._queue.append(request)
         self._ready.set()
 
-    def end(self, reason: int, why: str) -> None:
+    def disconnect(self) -> None:
+        """End it because its client asks for that."""
+        if self.phase is Phase.CONNECTING:
+            self.gave_up.append(self.client)
+        self.end(codes.UNKNOWN, "the client has asked for that")
+
+    def end(self, reason: int, why: str, *, failed: bool = False) -> None:
         """Answer everything that is owed, and let the device go."""
         if self.phase is Phase.ENDING:
             return
         if self.phase is Phase.CONNECTED:
             self._log(logging.INFO, "Disconnected %s from %s: %s", self._name, self.client.peer, why)
-        else:
+        elif failed:
             self._log(logging.INFO, "Could not connect %s for %s: %s", self._name, self.client.peer, why)
+        else:
+            self._log(logging.INFO, "Gave up connecting %s for %s: %s", self._name, self.client.peer, why)
         self.phase = Phase.ENDING
         owed = [*self._queue] if self._current is None else [self._current, *self._queue]
         self._queue.clear()
@@ -96,7 +106,8 @@ class DeviceConnection:
         self._notifying.clear()
         for request in owed:
             self.client.send(request.refusal(codes.NOT_CONNECTED))
-        self.client.send(packets.disconnected(self.address, reason))
+        if self.client not in self.gave_up:
+            self.client.send(packets.disconnected(self.address, reason))
         self._work.cancel()
 
     async def _live(self) -> None:
@@ -105,10 +116,10 @@ class DeviceConnection:
             error = None if self._work.cancelled() else self._work.exception()
             if isinstance(error, BleError):
                 reason = codes.link_reason(error, was_connected=self.phase is Phase.CONNECTED)
-                self.end(reason, error.message)
+                self.end(reason, error.message, failed=True)
             elif error is not None:
                 _LOGGER.error("%s: nobody foresaw this", self._name, exc_info=error)
-            self.end(codes.ENDED_HERE, "an error of the proxy")
+            self.end(codes.ENDED_HERE, "an error of the proxy", failed=True)
             await self._peripheral.disconnect()
         finally:
             self._on_freed(self)

@@ -98,7 +98,7 @@ class BluetoothProxy:
         """Forget a client, and end its connections."""
         self._slot_watchers.pop(client, None)
         if client is self._subscriber:
-            self._unsubscribe("it is gone")
+            self._unsubscribe("the client is gone")
 
     async def stop(self) -> None:
         """End every connection and the scan; takes as long as the slowest device."""
@@ -125,7 +125,7 @@ class BluetoothProxy:
 
     def _unsubscribed(self, client: Client, _: Any) -> None:
         if client is self._subscriber:
-            self._unsubscribe("it has unsubscribed")
+            self._unsubscribe("the client has unsubscribed")
 
     def _unsubscribe(self, why: str) -> None:
         self._subscriber = None
@@ -199,6 +199,8 @@ class BluetoothProxy:
         refusal = self._refusal(client, address, old=old)
         if refusal is None and connection is not None:
             connection.next_client = client  # its turn comes once this has ended, as the former subscriber's has to
+            if client in connection.gave_up:
+                connection.gave_up.remove(client)
             return
         if refusal is None and not self._slots.reserve(address):
             refusal = codes.NO_RESOURCES, "all connections are in use"
@@ -237,9 +239,10 @@ class BluetoothProxy:
 
     def _freed(self, connection: DeviceConnection) -> None:
         """A device is let go: it is the turn of whoever waits for it, else its slot is free."""
-        client = connection.next_client
-        if client is not None:
-            self._start(client, connection.address)
+        for client in connection.gave_up:
+            client.send(packets.disconnected(connection.address, codes.UNKNOWN))
+        if connection.next_client is not None:
+            self._start(connection.next_client, connection.address)
             return
         del self._connections[connection.address]
         self._slots.release(connection.address)
@@ -248,10 +251,12 @@ class BluetoothProxy:
     def _disconnect(self, client: Client, address: int) -> None:
         connection = self._connections.get(address)
         if connection is not None and connection.client is client and connection.phase is not Phase.ENDING:
-            connection.end(codes.UNKNOWN, "it has asked for that")
+            connection.disconnect()
             return
         if connection is not None and connection.next_client is client:
             connection.next_client = None
+            connection.gave_up.append(client)
+            return
         client.send(packets.disconnected(address, codes.UNKNOWN))
         if client in self._slot_watchers:
             client.send(self._slots_packet())

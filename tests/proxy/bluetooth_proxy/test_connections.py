@@ -98,6 +98,18 @@ async def test_disconnecting_while_it_connects(bench: Bench) -> None:
     assert bench.devices.made[0].steps == ["connect", "disconnect"]
 
 
+async def test_who_gives_up_and_tries_again_at_once_hears_of_the_new_attempt_alone(bench: Bench) -> None:
+    await bench.subscribed()
+    bench.devices.prepare = slowly("connect", "disconnect")
+    await bench.ask(device_request(CONNECT))
+    assert await bench.ask(device_request(DISCONNECT)) == []
+    bench.devices.prepare = lambda _: None
+    assert await bench.ask(device_request(CONNECT)) == []
+    bench.devices.made[0].proceed("disconnect")
+    await bench.settle()
+    assert told(bench.client) == ["connected 02 mtu 247"]
+
+
 async def test_disconnecting_before_it_has_begun(bench: Bench) -> None:
     await bench.subscribed()
     bench.proxy.asked(bench.client, device_request(CONNECT))
@@ -131,10 +143,10 @@ async def test_what_waits_for_its_turn_can_be_taken_back(bench: Bench) -> None:
     first = await bench.connected()
     for kind in (DISCONNECT, CONNECT):
         await bench.ask(device_request(kind))
-    assert await bench.ask(device_request(DISCONNECT)) == ["disconnected 02 error 0", RESERVED]
+    assert await bench.ask(device_request(DISCONNECT)) == []
     first.proceed("disconnect")
     await bench.settle()
-    assert told(bench.client) == [FREE]
+    assert told(bench.client) == ["disconnected 02 error 0", FREE]
 
 
 async def test_a_new_subscriber_gets_the_device_once_the_former_ones_link_has_ended(bench: Bench) -> None:
