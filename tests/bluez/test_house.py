@@ -90,7 +90,11 @@ class Home:
     async def settle(self) -> None:
         """Wait until every device is used again, and the scanner runs."""
         before = self.used.copy()
-        await until(lambda: all(self.used[address] > before[address] for address in OTHERS), BACK_S)
+        try:
+            await until(lambda: all(self.used[address] > before[address] for address in OTHERS), BACK_S)
+        except TimeoutError:
+            connected = [(await self.rig.room("peripheral", address=address))["connected"] for address in OTHERS]
+            pytest.fail(f"used {self.used - before}, connected {connected}, slots {self.source.slots}")
         await until(lambda: self.source.scanner.current_mode is not None, BACK_S)
 
 
