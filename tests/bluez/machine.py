@@ -12,6 +12,7 @@ PYTHON: Final = GUEST.parents[2] / ".venv" / "bin" / "python"
 """Of the proxy: whoever asks may run in another environment."""
 AGENT_PORT: Final = 7000
 ROOM_PORT: Final = 7001
+ANSWER_BYTES: Final = 16 << 20  # a peripheral tells all that was ever written to it
 READY_S: Final = 60.0  # it takes five on a PC
 UNITS: Final = {
     "Rover": "C4:D3:6A:00:00:01",
@@ -132,7 +133,7 @@ class Machine:
 
     async def _tell(self, port: int, op: str, order: dict[str, Any]) -> dict[str, Any]:
         async with asyncio.timeout(3.0):
-            reader, writer = await asyncio.open_connection(self._host, port)
+            reader, writer = await asyncio.open_connection(self._host, port, limit=ANSWER_BYTES)
         try:
             writer.write(json.dumps({"op": op} | order).encode() + b"\n")
             async with asyncio.timeout(order.get("timeout", 10.0) + 5.0):

@@ -189,6 +189,13 @@ MISTAKES: list[tuple[str, Files, list[str]]] = [
     (BASE + "api: {port: !!int a}\n", {}, ["main.yaml:2:13: api.port: is not what its tag !!int says"]),
     (BASE + "packages: 5\n", {}, ["main.yaml:2:11: packages: expected packages below it, as `name: !include FILE`"]),
     (
+        BASE + "packages: {esphome.bluetooth-proxy: github://esphome/bluetooth-proxies/esp32-generic.yaml@main}\n",
+        {},
+        [
+            "main.yaml:2:37: packages.esphome.bluetooth-proxy: is of boards: leave it out here, and write `bluetooth_proxy:`",
+        ],
+    ),
+    (
         BASE + "packages: [github://a/b/c.yaml@main, {url: 'https://a.b/c', files: [d]}]\n",
         {},
         [

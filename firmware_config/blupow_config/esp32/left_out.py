@@ -67,7 +67,7 @@ def _not_forwarded(config: ProxyConfig, project: EspProject) -> Iterator[tuple[C
         elif "connection_slots" in given and project.lent_links < forwarding.connection_slots:
             yield ("bluetooth_proxy", "connection_slots"), "the board has fewer links that no unit takes"
     for option in ("allow", "deny"):
-        if option in given:
+        if given.get(option):
             yield ("bluetooth_proxy", option), "a board forwards all that it hears"
 
 

@@ -16,6 +16,7 @@ from .text import Missing
 PACKAGES: Final = "packages"
 SUBSTITUTIONS: Final = "substitutions"
 _REMOTE: Final = re.compile(r"[a-zA-Z0-9-]+://")
+_BLUETOOTH_PROXIES: Final = "github://esphome/bluetooth-proxies/"  # what Home Assistant's dashboard writes for them
 MAX_ROUNDS: Final = 20  # substitutions that lead to the next; ESPHome's bound as well
 
 
@@ -85,7 +86,7 @@ class Packages:
             return self._substituter.entry(package, path, scope)
         if isinstance(package, Leaf) and is_text(package):
             if not has_expression(package.value) or rounds >= MAX_ROUNDS:
-                return self._refused(package, path, REMOTE if _REMOTE.match(package.value) else NO_PACKAGE)
+                return self._refused(package, path, _no_package(package.value))
             resolved = self._substituter.resolve(package, path, scope)
             if isinstance(resolved, Unresolved):
                 self._substituter.lacks_names = True
@@ -142,6 +143,13 @@ class Packages:
         return Unresolved(node.place)
 
 
+def _no_package(text: str) -> str:
+    if text.startswith(_BLUETOOTH_PROXIES):
+        return OF_BOARDS
+    return REMOTE if _REMOTE.match(text) else NO_PACKAGE
+
+
+OF_BOARDS: Final = "is of boards: leave it out here, and write `bluetooth_proxy:`"
 REMOTE: Final = "comes from the network: copy its files beside this one, and write `!include FILE` instead"
 NO_PACKAGE: Final = "expected a package: options in a block, or `!include FILE`"
 NO_CONTENT: Final = (

@@ -157,7 +157,15 @@ class Bluez:
                 if await self._is(path, "Connected"):
                     assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
                 if await _stays_connected(manager, path):  # which would never connect to it again
-                    await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
+                    await self._renew(adapter, path)
+
+    async def _renew(self, adapter: str, path: str) -> None:
+        """Let bleak learn of a device anew, which keeps its bond."""
+        if await self._is(path, "Paired"):
+            for step in ("Connect", "Disconnect"):
+                assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.{step}"))
+        else:
+            await _call(self._bus, _BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
 
     async def offer_pairing(self, address: str) -> None:
         """Let a device pair when it wants that before it tells something; BleError."""

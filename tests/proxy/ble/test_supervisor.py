@@ -59,9 +59,10 @@ class Adapter1(ServiceInterface):
 class Device1(ServiceInterface):
     """A device that may be connected."""
 
-    def __init__(self, *, connected: bool = False, address: str = DEVICE) -> None:
+    def __init__(self, *, connected: bool = False, paired: bool = False, address: str = DEVICE) -> None:
         super().__init__("org.bluez.Device1")
         self._connected = connected
+        self._paired = paired
         self._address = address
 
     @dbus_property(access=PropertyAccess.READ)
@@ -75,6 +76,15 @@ class Device1(ServiceInterface):
     @dbus_property(access=PropertyAccess.READ)
     def Connected(self) -> "b":  # type: ignore[name-defined]  # noqa: F821, N802
         return self._connected
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Paired(self) -> "b":  # type: ignore[name-defined]  # noqa: F821, N802
+        return self._paired
+
+    @method()
+    def Connect(self) -> None:  # noqa: N802
+        self._connected = True
+        self.emit_properties_changed({"Connected": True})
 
     @method()
     def Disconnect(self) -> None:  # noqa: N802
@@ -355,9 +365,10 @@ async def test_old_connections_are_ended_but_no_link_of_ours_and_nobody_elses(sy
     bus.disconnect()
 
 
-async def test_an_end_that_bleak_has_missed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("paired", [False, True])
+async def test_an_end_that_bleak_has_missed(system: System, monkeypatch: pytest.MonkeyPatch, *, paired: bool) -> None:
     monkeypatch.setattr(bluez, "AGREEMENT_S", 0.1)
-    adapter, device = Adapter1(ONE), Device1()
+    adapter, device = Adapter1(ONE), Device1(paired=paired)
     bus = await system.serve({"hci0": adapter})
     bus.export(DEVICE_PATH, device)
     async with supervised() as (subject, _):
@@ -366,7 +377,11 @@ async def test_an_end_that_bleak_has_missed(system: System, monkeypatch: pytest.
         device.emit_properties_changed({"Connected": True})  # which it is not
         await until(lambda: manager.is_connected(DEVICE_PATH))
         await subject.disconnect(DEVICE)
-        assert adapter.removed == [DEVICE_PATH]
+        if paired:  # its bond would go with it
+            assert adapter.removed == []
+            await until(lambda: not manager.is_connected(DEVICE_PATH))
+        else:
+            assert adapter.removed == [DEVICE_PATH]
     bus.disconnect()
 
 

@@ -340,6 +340,7 @@ def test_takes_over_what_it_can_and_names_the_rest(
         ("{connection_slots: 2}", 1, (True, "2"), []),
         ("{connection_slots: 3}", 1, (True, "2"), ["connection_slots: the board has fewer links that no unit takes"]),
         ("{active: false, connection_slots: 3}", 1, (False, "2"), []),
+        ("{active: false, deny: []}", 1, (False, "2"), []),
         ("{deny: Thermo}", 3, (False, "1"), ["active: the units take all", "deny: a board forwards all"]),
         ("{active: false, allow: ['T*']}", 3, (False, "1"), ["allow: a board forwards all that it hears"]),
         ("", 3, (False, "1"), ["active: the units take all links of this board, so it only hears"]),
