@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "own_sensors": {"filters", "native_api", "proxy_entities", "unit_entities"},
     "unit_entities": {"filters", "native_api", "poller", "renogy"},
     "proxy_entities": {"native_api"},
-    "visited": {"storage"},
+    "visited": {"allowance", "storage"},
     "forwarding": {"ble", "bluetooth_proxy", "native_api", "visited"},
     "actions": {"ble", "native_api", "poller"},
     "simulator": {"ble", "modbus", "renogy"},
