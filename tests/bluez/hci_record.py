@@ -1,4 +1,4 @@
-"""What a btmon record says of the links: requests, replies, beginnings and ends."""
+"""What a record of the kernel's monitor says of the links: requests, replies, beginnings and ends."""
 
 import struct
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Final
 from blupow_proxy.modbus import append_crc
 
 _HEADER: Final = struct.Struct(">IIIIq")
-_COMMAND, _EVENT, _SENT, _RECEIVED = 2, 3, 4, 5  # btmon's kinds of packets
+_COMMAND, _EVENT, _SENT, _RECEIVED = 2, 3, 4, 5  # the monitor's kinds of packets
 _DISCONNECT: Final = 0x0406
 _DISCONNECTED, _LE = 0x05, 0x3E
 _CONNECTED: Final = (0x01, 0x0A)

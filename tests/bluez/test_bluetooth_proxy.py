@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from aioesphomeapi import APIClient
 from bleak import BleakClient
 from bleak.exc import BleakError
 from house import House, Source, complaints
-from machine import KEY, UNITS
+from machine import GUEST, KEY, UNITS
 from rig import ADDRESS, Rig
 from waiting import until
 
@@ -47,7 +48,7 @@ async def chain(rig: Rig) -> AsyncIterator[Chain]:
     await rig.populate(adapters=1, units="demo")
     for address, name in OTHERS.items():
         await rig.room("add_peripheral", address=address, name=name, mtu=MTU)
-    await rig.start("btmon", "btmon", "--write", rig.folder / "btsnoop")
+    await rig.start("recorder", sys.executable, GUEST / "recorder.py", rig.folder / "btsnoop")
     proxy = Proxy(rig, UNIT, interval=f"{INTERVAL_S:g}s", bluetooth_proxy={"connection_slots": 3})
     await proxy.start()
     client = APIClient(ADDRESS, PORT, None, noise_psk=KEY, client_info="house")
@@ -132,8 +133,8 @@ async def test_our_unit_is_refused_and_not_heard(chain: Chain) -> None:
 
 
 async def test_no_interval_of_our_unit_was_missed(chain: Chain) -> None:
-    await chain.rig.signal("btmon", 2)
-    await chain.rig.wait("btmon", 10.0)
+    await chain.rig.signal("recorder", 2)
+    await chain.rig.wait("recorder", 10.0)
     read = [link for link in hci_record.read(chain.rig.folder / "btsnoop") if link.traffic]
     assert len(read) == 1
     assert read[0].longest_pause_s < 2 * INTERVAL_S

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import sys
 
 import hci_record
 import pytest
-from machine import UNITS
+from machine import GUEST, UNITS
 from rig import Rig
 
 from proxy import Proxy, Watcher
@@ -18,7 +19,7 @@ INTERVAL_S = 2.0
 @pytest.fixture(scope="module")
 async def proxy(rig: Rig) -> Proxy:
     await rig.populate(adapters=2, units="demo")
-    await rig.start("btmon", "btmon", "--write", rig.folder / "btsnoop")
+    await rig.start("recorder", sys.executable, GUEST / "recorder.py", rig.folder / "btsnoop")
     proxy = Proxy(rig, UNITS)
     await proxy.start()
     return proxy
@@ -52,8 +53,8 @@ async def test_it_ends_without_leaving_a_link(proxy: Proxy) -> None:
 
 
 async def test_the_record_has_one_request_in_flight_and_clean_ends(proxy: Proxy) -> None:
-    await proxy.rig.signal("btmon", 2)
-    await proxy.rig.wait("btmon", 10.0)
+    await proxy.rig.signal("recorder", 2)
+    await proxy.rig.wait("recorder", 10.0)
     links = hci_record.read(proxy.rig.folder / "btsnoop")
     assert len(links) == len(UNITS)
     read = [link for link in links if link.traffic]
