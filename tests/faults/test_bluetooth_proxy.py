@@ -42,6 +42,7 @@ SLOTS: Final = 3
 INTERVAL_S: Final = 2.0
 ASIDE: Final = "10.77.9.3"  # another machine, beside the one with the clients
 ALONE_S: Final = 60.0
+CYCLE_S: Final = 1.0  # three devices at that rate are below what clients may
 GIVEN_BACK_S: Final = 2.0
 NO_RESOURCES: Final = 17
 NOT_SUPPORTED: Final = 6
@@ -283,6 +284,7 @@ async def _cycle(house: House, toy: str, until_s: float) -> int:
         assert await client.read_gatt_char(gatt_uuids.LONG) == bytes(range(256)) * 2
         await client.disconnect()
         done += 1
+        await asyncio.sleep(CYCLE_S)
     return done
 
 

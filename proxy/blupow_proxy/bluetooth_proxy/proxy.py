@@ -41,7 +41,7 @@ class ProxyLimits:
     """What all clients together may ask."""
 
     connects: int = 32  # at once: Home Assistant looks for all of its devices when it starts
-    connects_per_s: float = 10.0  # in the long run: adapters set up one at a time, in a tenth of a second at least
+    connects_per_s: float = 4.0  # in the long run: a connection takes the adapter a second or so, and there are a few
     requests: int = 1000  # at once: an update writes hundreds of pieces
     requests_per_s: float = 500.0  # in the long run: what a link can carry at its fastest
 
