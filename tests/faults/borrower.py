@@ -143,8 +143,9 @@ class Borrower:
         raise AssertionError("it succeeded")
 
     def ends(self, address: str) -> int:
-        """Return how often it was told that a device is not connected."""
-        return sum(not stands for told, stands, _ in self.told if told == address)
+        """Return how often it was told that a device is not connected, since it was the last time."""
+        stood = [stands for told, stands, _ in reversed(self.told) if told == address]
+        return stood.index(True) if True in stood else len(stood)
 
     async def let_go(self, address: str) -> None:
         """Disconnect a device."""
