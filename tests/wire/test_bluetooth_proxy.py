@@ -53,6 +53,17 @@ class Rig:
     async def connected(self, address: str = TOY, **options: Any) -> bleak.BleakClient:
         return await self.house.connected(address, **options)
 
+    @contextlib.asynccontextmanager
+    async def giving_up(self) -> AsyncIterator[None]:
+        """Wait until a device is being connected that does not answer, and give that up at the end."""
+        self.devices.prepare = lambda device: device.slow.add("connect")
+        attempt = asyncio.create_task(self.connected())
+        await until(lambda: self.devices.made and self.device().waiting)
+        yield
+        attempt.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await attempt
+
     def device(self, address: str = TOY) -> Device:
         return next(device for device in reversed(self.devices.made) if device.address == address)
 
@@ -223,13 +234,8 @@ async def test_a_client_that_breaks_off_and_comes_again(rig: Rig) -> None:
 async def test_an_attempt_that_is_given_up_frees_its_slot(rig: Rig) -> None:
     source = await rig.source()
     await rig.hear(TOY)
-    rig.devices.prepare = lambda device: device.slow.add("connect")
-    attempt = asyncio.create_task(rig.connected())
-    await until(lambda: rig.devices.made and rig.device().waiting)
-    assert source.slots == (1, 3, [OWN, TOY])
-    attempt.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await attempt
+    async with rig.giving_up():
+        assert source.slots == (1, 3, [OWN, TOY])
     await until(lambda: source.slots == (2, 3, [OWN]))
     assert rig.device().disconnects == 1
 
@@ -237,13 +243,8 @@ async def test_an_attempt_that_is_given_up_frees_its_slot(rig: Rig) -> None:
 async def test_an_attempt_that_is_given_up_leaves_the_next_one_its_answer(rig: Rig) -> None:
     source = await rig.source()
     await rig.hear(TOY)
-    rig.devices.prepare = lambda device: device.slow.add("connect")
-    attempt = asyncio.create_task(rig.connected())
-    await until(lambda: rig.devices.made and rig.device().waiting)
-    rig.devices.prepare = lambda _: None
-    attempt.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await attempt
+    async with rig.giving_up():
+        rig.devices.prepare = lambda _: None
     client = await rig.connected()
     assert client.is_connected
     assert source.slots == (1, 3, [OWN, TOY])

@@ -32,10 +32,9 @@ ELSEWHERE: Final[Mapping[str, str]] = {
         _BOARD,
     ),
     "wifi": "is of boards: the network is that of this machine, leave it out",
-    "ota": "is of boards: here the program is updated as it was installed, leave it out",
     "safe_mode": "is of boards: the proxy has a safe mode by itself, leave it out",
     **dict.fromkeys(
-        ("http_request", "update"), "is of boards: here the program is updated as it was installed, leave it out"
+        ("http_request", "ota", "update"), "is of boards: here the program is updated as it was installed, leave it out"
     ),
     "web_server": "is of boards: leave it out, `blupow-proxy watch` shows every state",
     "mdns": "is called zeroconf here",

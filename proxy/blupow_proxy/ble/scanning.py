@@ -26,7 +26,6 @@ SILENT_S: Final = 90.0  # habluetooth's figure: beside the quietest of devices, 
 TICK_S: Final = 15.0  # how often silence is looked for
 RETRY_S: Final = 2.0  # BlueZ refuses a scan for a moment after the last one
 RETRY_AT_MOST_AFTER_S: Final = 10.0  # scanning again is promised within a minute: six refusals and a reset
-
 MANAGE_AGAIN_S: Final = 30.0  # a connection takes the kernel 20 s at most
 
 _LOGGER = logging.getLogger(__name__)
