@@ -87,10 +87,10 @@ class BluetoothRoom(RadioRoom):
         """Of all units."""
         return sum(self.watcher.states.get((unit, "failed_requests")) or 0 for unit in UNITS)
 
-    async def begun(self, borrower: Borrower) -> asyncio.Task[tuple[float, int]]:
+    async def begun(self, borrower: Borrower, address: str = PHANTOM) -> asyncio.Task[tuple[float, int]]:
         """Let a client try to connect to what can't be connected, until the adapter is at it."""
-        await until(lambda: borrower.heard[address_number(PHANTOM)])
-        refused = asyncio.create_task(borrower.refused(PHANTOM))
+        await until(lambda: borrower.heard[address_number(address)])
+        refused = asyncio.create_task(borrower.refused(address))
 
         async def connects() -> bool:
             return bool((await self.adapter_state())["connecting"])
@@ -587,6 +587,23 @@ async def test_a_client_without_manners(room: BluetoothRoom, measured: Measured)
     measured("growth", grown_kib / 1024, 16, "MiB")
     measured("log lines", lines, 100, "")
     measured("ping", max(pings), 1.0)
+
+
+@pytest.mark.fault("B15")
+async def test_a_device_connects_just_when_it_is_given_up(room: BluetoothRoom, measured: Measured) -> None:
+    async with undisturbed(room, measured), borrowing() as borrower:
+        await room.adapter(connects_late=True)
+        refused = await room.begun(borrower, ONE)
+        await borrower.let_go(ONE)
+        await refused
+        await room.adapter(connects_late=False)
+        assert await room.held(ONE)  # though nobody wants it, and the kernel knows nothing of it
+        start = time.monotonic()
+        await room.until_let_go()
+        measured("let go after", time.monotonic() - start, 5.0)
+        await borrower.connect(ONE)
+        measured("in use again after", time.monotonic() - start, 10.0)
+    assert room.warned(f"{ONE}: ended a link that the kernel had forgotten")
 
 
 async def _rates(room: BluetoothRoom, meanwhile: Awaitable[Any]) -> tuple[Any, dict[str, float]]:

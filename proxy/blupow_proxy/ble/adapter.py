@@ -17,6 +17,7 @@ from blupow_proxy.errors import AdapterLostError, AdapterUnavailableError, BleEr
 from .bluez import Bluez
 from .failures import HANGS, RESTARTED, TURNED_OFF
 from .finder import Finder
+from .forgotten_links import ForgottenLinks
 from .gate import Gate
 from .recovery import recover
 from .scanning import Scan
@@ -90,6 +91,7 @@ class Adapter:
         self._client_backend = client_backend
         self._scanner_backend = scanner_backend
         self._supervisor: Supervisor | None = None
+        self._forgotten_links = ForgottenLinks()
         self._generation = 0
         self._changed = asyncio.Event()
         self._heard_at = -inf
@@ -130,6 +132,7 @@ class Adapter:
             await self._supervisor.run()
         finally:
             self._supervisor = None
+            self._forgotten_links.follow(None)
 
     async def ready(self) -> None:
         """Return once the adapter can be used; AdapterUnavailableError says why it can't."""
@@ -212,6 +215,8 @@ class Adapter:
     def _news(self, watch: Supervisor) -> None:
         self._changed.set()
         before, self._generation = self._generation, watch.generation
+        if before != watch.generation:
+            self._forgotten_links.follow(self.index)
         if before and before != watch.generation:  # at the first, nothing was made yet
             told = RESTARTED if watch.adapter is not None else TURNED_OFF
             error = AdapterLostError("adapter", told if watch.problem is None else watch.problem.message)

@@ -32,7 +32,8 @@ MAX_MONITORS: Final = 8  # of the kernel's 32: each proxy that was killed leaves
 NO_RIGHT: Final = "the proxy needs the capability CAP_NET_ADMIN for that"
 NO_SOCKET: Final = "this system, or its service's RestrictAddressFamilies, allows no Bluetooth sockets"
 
-_CAP_NET_ADMIN: Final = 1 << 12  # capabilities(7)
+CAP_NET_ADMIN: Final = 1 << 12  # capabilities(7)
+CAP_NET_RAW: Final = 1 << 13
 _GET_CONNECTIONS: Final = 0x0015
 _START_DISCOVERY: Final = 0x0023
 _STOP_DISCOVERY: Final = 0x0024
@@ -262,10 +263,10 @@ def _ignore() -> None:
     """Nobody wants to know any more."""
 
 
-def has_right(status: Path = Path("/proc/self/status")) -> bool:
-    """Whether this process has the capability that the kernel asks for."""
+def has_right(capability: int = CAP_NET_ADMIN, status: Path = Path("/proc/self/status")) -> bool:
+    """Whether this process has a capability."""
     effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status.read_text(), re.MULTILINE)
-    return effective is not None and bool(int(effective[1], 16) & _CAP_NET_ADMIN)
+    return effective is not None and bool(int(effective[1], 16) & capability)
 
 
 def open_socket() -> socket.socket:

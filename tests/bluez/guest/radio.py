@@ -156,6 +156,7 @@ class AdapterController(Controller):
         self.mute = False  # a controller that has died
         self.deaf = False  # hears no advertisement, until it is reset
         self.refuses_scans = False  # until it is reset
+        self.connects_late = False  # only when an attempt is about to be cancelled
         self.refusals: deque[int] = deque()  # why the next connections end as soon as they are made
         self.slots: int | None = None
         self.attempts: list[float] = []  # when connections were tried
@@ -217,6 +218,8 @@ class AdapterController(Controller):
         return super().on_hci_le_create_connection_command(command)
 
     def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
+        if self.connects_late and self.pending_le_connection is not None:
+            self.create_le_connection(self.pending_le_connection.peer_address)
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
@@ -261,6 +264,8 @@ class AdapterController(Controller):
         sender = self._air.find_le_controller(pdu.advertiser_address)
         self._scan_response = _scan_response(sender)
         self._rssi = self._air.rssi.get(sender, -60) + random.randint(-3, 3)  # noqa: S311 # type: ignore[arg-type]
+        if self.connects_late and self.pending_le_connection is not None:
+            return
         try:
             self.le_scan_enable = scanning and not self.deaf and not self._is_filtered(pdu)
             super().on_advertising_pdu(pdu)

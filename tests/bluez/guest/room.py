@@ -9,7 +9,8 @@ The units are those of the demo, one of each family, or N inverters. A line of J
   {"op": "add_adapter", "address": ...}                  {"adapter": "hci1"}
   {"op": "remove_adapter", "adapter": "hci0"}
   {"op": "adapter", "adapter": "hci0", KNOB: value, ...}     of radio.AdapterController: mute, deaf, refuses_scans,
-                                                             slots, and the statuses of failing attempts: refusals
+                                                             connects_late, slots, and the statuses of failing
+                                                             attempts: refusals
   {"op": "unit", "address": ..., FAULT: value, ...}      faults, and "rssi", "notifies"
   {"op": "drop", "address": ...}                         the unit ends its connection
   {"op": "hold", "address": ..., "held": true}           another central has the unit

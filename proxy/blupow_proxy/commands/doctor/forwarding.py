@@ -48,7 +48,7 @@ def check_rights(
             if "cap_net_admin" in said:
                 return fine(_SUBJECT, "the service has them as they were sent")
             return note(_SUBJECT, f"{_REBUILT}: `sudo blupow-proxy install-service {file}` lets the service have all")
-    if not has_right(status):
+    if not has_right(status=status):
         how = "the service that `install-service` makes has CAP_NET_ADMIN; compose.yaml says how a container gets it"
         return note(_SUBJECT, f"{_REBUILT}: {how}")
     if not probe():
