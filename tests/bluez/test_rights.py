@@ -1,4 +1,4 @@
-"""The rights that the service has for raw advertisements are enough for the kernel, and none of them is too many."""
+"""The rights that the service has for other devices are enough for the kernel, and none of them is too many."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,15 @@ while True:
         break
 """
 DONE, DENIED = "status 0", "status 20"
+# Tells the controller to end a link, of which there is none.
+END = """
+from blupow_proxy.ble import forgotten_links
+try:
+    forgotten_links.end(forgotten_links.opened(0), 1)
+    print("status 0")
+except PermissionError:
+    print("status 20")
+"""
 
 
 @pytest.mark.timeout(120)
@@ -31,12 +40,14 @@ async def test_the_drop_in_has_the_rights_that_the_kernel_asks_for(rig: Rig) -> 
         for line in RIGHTS.read_text().splitlines()
         if line.startswith("AmbientCapabilities=")
     ]
-    rights = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in granted.split())
+    rights = [f"+{name.removeprefix('CAP_').lower()}" for name in granted.split()]
 
-    async def ask(rights: str) -> str:
+    async def do(program: str, rights: list[str]) -> str:
         """As root, who has what is left of the bounding set, and can read this Python wherever it is."""
-        left = ("setpriv", "--no-new-privs", *(f"--{kind}=-all{rights}" for kind in ("bounding-set", "inh-caps")))
-        return (await rig.run(*left, sys.executable, "-c", ASK, timeout_s=30.0)).strip()
+        kept = ",".join(["-all", *rights])
+        left = ("setpriv", "--no-new-privs", *(f"--{kind}={kept}" for kind in ("bounding-set", "inh-caps")))
+        return (await rig.run(*left, sys.executable, "-c", program, timeout_s=30.0)).strip()
 
-    assert await ask(f",{rights}") == DONE
-    assert await ask("") == DENIED
+    for program, needed in ((ASK, "+net_admin"), (END, "+net_raw")):
+        assert await do(program, rights) == DONE
+        assert await do(program, [right for right in rights if right != needed]) == DENIED

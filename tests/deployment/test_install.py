@@ -142,17 +142,17 @@ def test_it_starts_with_the_machine(machine: Machine) -> None:
     assert machine.do("readlink", str(link)).strip() == str(service.PACKAGED_UNIT)
 
 
-def test_other_devices_are_heard_with_one_right_more(machine: Machine) -> None:
+def test_other_devices_are_heard_with_two_rights_more(machine: Machine) -> None:
     machine.at(service.CONFIG).write_text(CONFIG + "bluetooth_proxy:\n")
     doctor = machine.do("blupow-proxy", "doctor", code=1)
     assert re.search(r"^note +advertisements .*install-service", doctor, re.MULTILINE)
     machine.do("blupow-proxy", "install-service", str(service.CONFIG))
     assert is_active(machine)
-    assert machine.service("AmbientCapabilities").split() == ["cap_net_admin"]
+    assert machine.service("AmbientCapabilities").split() == ["cap_net_admin", "cap_net_raw"]
     assert "AF_BLUETOOTH" in machine.service("RestrictAddressFamilies").split()
     assert machine.service("PrivateUsers") == "no"
     status = machine.do("cat", f"/proc/{main_process(machine)}/status")
-    assert int(re.findall(r"^CapEff:\s+([0-9a-f]+)$", status, re.MULTILINE)[0], 16) == 1 << 12
+    assert int(re.findall(r"^CapEff:\s+([0-9a-f]+)$", status, re.MULTILINE)[0], 16) == 1 << 12 | 1 << 13
     assert re.search(r"^fine +advertisements", machine.do("blupow-proxy", "doctor", code=1), re.MULTILINE)
     machine.at(service.CONFIG).write_text(CONFIG)
     machine.do("blupow-proxy", "install-service", str(service.CONFIG))

@@ -15,10 +15,9 @@ import socket
 import struct
 from typing import Final
 
-from .management import CAP_NET_RAW, has_right
+from .management import BURST, CAP_NET_RAW, has_right
 
 GRACE_S: Final = 2.0  # the kernel takes a handle within milliseconds of the event
-MAX_EVENTS: Final = 64  # in one go, before others have their turn
 PACKET_BYTES: Final = 260  # an event at its longest
 
 _BLUETOOTH: Final = 31  # an address family, its protocol and a level of options that not every Python has names for
@@ -28,7 +27,7 @@ _HCI_FILTER: Final = 2
 _ATTACH_FILTER: Final = 26  # SO_ATTACH_FILTER
 _RAW_CHANNEL: Final = 0
 _GET_CONNECTIONS: Final = 0x800448D4  # HCIGETCONNLIST, ioctl_list(2)
-_MAX_CONNECTIONS: Final = 64  # controllers have 20 at most
+_ROOM: Final = 64  # connections; controllers have 20 at most
 _CONNECTION: Final = struct.Struct("<H14x")  # hci_conn_info: the handle, and what is not asked for here
 _CONNECTIONS: Final = struct.Struct("=HH")  # the controller, and how many: room for them, then what there are
 
@@ -38,6 +37,8 @@ _DISCONNECTED: Final = 0x05
 _LE: Final = 0x3E
 _LE_CONNECTED: Final = (0x01, 0x0A)  # without and with what privacy adds
 _CENTRAL: Final = 0
+_ENDED: Final = struct.Struct("<3xBH")
+_MADE: Final = struct.Struct("<3xBBHBx6s")
 _DISCONNECT: Final = struct.Struct("<BHBHB")  # the packet of HCI_Disconnect
 _DISCONNECT_OPCODE: Final = 0x0406
 _USER_ENDED: Final = 0x13  # the reason that BlueZ gives as well
@@ -61,16 +62,15 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def parse_link(packet: bytes) -> tuple[int, str | None] | None:
-    """Return handle and device of a link that stands now, ``None`` instead of that of one that ended; None is others."""
-    match tuple(packet):
-        case (_EVENT, event, _, 0, low, high, *_) if event == _DISCONNECTED:
-            return low | high << 8, None
-        case (_EVENT, event, _, kind, 0, low, high, role, _, *rest) if (
-            event == _LE and kind in _LE_CONNECTED and role == _CENTRAL and len(rest) >= 6
-        ):
-            return low | high << 8, ":".join(f"{byte:02X}" for byte in reversed(rest[:6]))
-        case _:
-            return None
+    """Return the handle of a link and its device, or None for that when it has ended; None is any other event."""
+    if len(packet) >= _ENDED.size and packet[:2] == bytes((_EVENT, _DISCONNECTED)):
+        status, handle = _ENDED.unpack_from(packet)
+        return None if status else (handle, None)
+    if len(packet) >= _MADE.size and packet[:2] == bytes((_EVENT, _LE)):
+        kind, status, handle, role, address = _MADE.unpack_from(packet)
+        if kind in _LE_CONNECTED and not status and role == _CENTRAL:
+            return handle, address[::-1].hex(":").upper()
+    return None
 
 
 class ForgottenLinks:
@@ -87,7 +87,7 @@ class ForgottenLinks:
         self._index = index
         if index is not None and has_right(CAP_NET_RAW):
             try:
-                self._socket = _opened(index)
+                self._socket = opened(index)
             except OSError as error:
                 _LOGGER.debug("hci%d: its links can't be watched (%s)", index, error)
                 return
@@ -103,7 +103,7 @@ class ForgottenLinks:
             self._socket = None
 
     def _readable(self) -> None:
-        for _ in range(MAX_EVENTS):
+        for _ in range(BURST):
             try:
                 packet = b"" if self._socket is None else self._socket.recv(PACKET_BYTES)
             except BlockingIOError:
@@ -131,38 +131,47 @@ class ForgottenLinks:
             return  # it has ended meanwhile
         del self._new[handle]
         try:
-            if handle in _known_handles(self._socket, self._index):
+            if handle in known_handles(self._socket, self._index):
                 return
-            self._socket.send(_DISCONNECT.pack(_COMMAND, _DISCONNECT_OPCODE, 3, handle, _USER_ENDED))
+            end(self._socket, handle)
         except OSError as error:
             _LOGGER.debug("hci%d: what links there are can't be found out (%s)", self._index, error)
             return
-        _LOGGER.warning("%s: ended a link that the kernel had forgotten: it could not be connected again", address)
+        _LOGGER.warning("%s: ended a link that the kernel had forgotten, and which hid the device from all", address)
 
 
-def _known_handles(opened: socket.socket, index: int) -> set[int]:
-    """Return the handles of what the kernel is connected to; OSError."""
-    room = array.array("B", _CONNECTIONS.pack(index, _MAX_CONNECTIONS) + bytes(_MAX_CONNECTIONS * _CONNECTION.size))
-    fcntl.ioctl(opened, _GET_CONNECTIONS, room)
+def end(controller: socket.socket, handle: int) -> None:
+    """Tell the controller to end a link; OSError."""
+    controller.send(_DISCONNECT.pack(_COMMAND, _DISCONNECT_OPCODE, 3, handle, _USER_ENDED))
+
+
+def known_handles(controller: socket.socket, index: int) -> set[int]:
+    """Return the handles of the links that the kernel knows; OSError."""
+    room = array.array("B", _CONNECTIONS.pack(index, _ROOM) + bytes(_ROOM * _CONNECTION.size))
+    fcntl.ioctl(controller, _GET_CONNECTIONS, room)
     _, count = _CONNECTIONS.unpack_from(room)
     return {_CONNECTION.unpack_from(room, _CONNECTIONS.size + at * _CONNECTION.size)[0] for at in range(count)}
 
 
-def _opened(index: int) -> socket.socket:
+def opened(index: int) -> socket.socket:
     """Return a socket that hears of links alone; OSError."""
     made = socket.socket(_BLUETOOTH, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _HCI)
     try:
-        program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))
-        count = len(_PROGRAM) // _INSTRUCTION.size
-        made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", count, ctypes.addressof(program)))
-        events = 1 << _DISCONNECTED, 1 << _LE - 32
-        made.setsockopt(_SOL_HCI, _HCI_FILTER, struct.pack("=IIIHxx", 1 << _EVENT, *events, 0))
-        address = struct.pack("=HHH", _BLUETOOTH, index, _RAW_CHANNEL)
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.bind(made.fileno(), address, len(address)):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-    except BaseException:
+        _prepare(made, index)
+    except OSError:
         made.close()
         raise
     return made
+
+
+def _prepare(made: socket.socket, index: int) -> None:
+    program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))
+    count = len(_PROGRAM) // _INSTRUCTION.size
+    made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", count, ctypes.addressof(program)))
+    events = 1 << _DISCONNECTED, 1 << _LE - 32
+    made.setsockopt(_SOL_HCI, _HCI_FILTER, struct.pack("=IIIHxx", 1 << _EVENT, *events, 0))
+    address = struct.pack("=HHH", _BLUETOOTH, index, _RAW_CHANNEL)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.bind(made.fileno(), address, len(address)):  # Python's own knows no channels
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -186,7 +186,7 @@ def test_the_right_to_hear_advertisements_comes_and_goes_with_the_proxy_for_othe
     shed.file.write_text(plain + "bluetooth_proxy:\n")
     assert shed.install() == 0
     rights = shed.at(installed.ADVERTISEMENTS).read_text()
-    assert "AmbientCapabilities=CAP_NET_ADMIN\n" in rights
+    assert "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW\n" in rights
     assert "DeviceAllow" not in rights
     assert not shed.at(installed.RECOVERY).exists()
     shed.file.write_text(plain)
