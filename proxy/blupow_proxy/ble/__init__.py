@@ -10,12 +10,13 @@ from .gatt_client import GattClient
 from .inspection import inspect_adapter, inspect_adapters
 from .link import CONNECTING_S, Link, RawFrame
 from .listening import listen
-from .management import has_right
+from .management import CAP_NET_RAW, has_right
 from .rfkill import bluetooth_switches, why_blocked
 from .scanner import scan
 from .scanning import Forwarding, Scan, ScannerState, Source
 
 __all__ = [
+    "CAP_NET_RAW",
     "CCCD",
     "CONNECTING_S",
     "MAX_VALUE_BYTES",

@@ -128,6 +128,7 @@ class Adapter:
         if not self.is_system:
             await asyncio.Event().wait()
         self._supervisor = Supervisor(self.name, self._news, self._recover)
+        self._supervisor.generation = self._generation  # what was made before it broke down is lost as well
         try:
             await self._supervisor.run()
         finally:
@@ -215,14 +216,14 @@ class Adapter:
     def _news(self, watch: Supervisor) -> None:
         self._changed.set()
         before, self._generation = self._generation, watch.generation
-        if before != watch.generation:
-            self._forgotten_links.follow(self.index)
         if before and before != watch.generation:  # at the first, nothing was made yet
             told = RESTARTED if watch.adapter is not None else TURNED_OFF
             error = AdapterLostError("adapter", told if watch.problem is None else watch.problem.message)
             self.scan.start_anew(error)
             for link in list(self.links):
                 link.lose(error)
+        if self.index is not None:
+            self._forgotten_links.follow(self.index)
         self.scan.look_again()
         self.on_change()
 

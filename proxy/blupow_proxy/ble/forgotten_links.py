@@ -1,16 +1,18 @@
-"""Links that the controller keeps and the kernel has forgotten, which nobody else can end. Needs CAP_NET_RAW.
+"""Links that the controller keeps and the kernel has forgotten, which only the device could end. Needs CAP_NET_RAW.
 
 Linux (seen with 6.12) takes no handle for a connection once its attempt is being given up. When the controller has just
 made it, the cancel comes too late for the one, and the connection for the other: the device is linked, advertises no
-more, and can't be connected again until the adapter is reset.
+more, and can't be connected again until the adapter is reset, or the device ends the link.
 """
 
 import array
 import asyncio
 import ctypes
+import errno
 import fcntl
 import logging
 import os
+import random
 import socket
 import struct
 from typing import Final
@@ -27,8 +29,8 @@ _HCI_FILTER: Final = 2
 _ATTACH_FILTER: Final = 26  # SO_ATTACH_FILTER
 _RAW_CHANNEL: Final = 0
 _GET_CONNECTIONS: Final = 0x800448D4  # HCIGETCONNLIST, ioctl_list(2)
-_ROOM: Final = 64  # connections; controllers have 20 at most
-_CONNECTION: Final = struct.Struct("<H14x")  # hci_conn_info: the handle, and what is not asked for here
+_ROOM: Final = 64  # connections: more than controllers have
+_CONNECTION: Final = struct.Struct("=H14x")  # hci_conn_info: the handle, and what is not asked for here
 _CONNECTIONS: Final = struct.Struct("=HH")  # the controller, and how many: room for them, then what there are
 
 _COMMAND: Final = 1
@@ -82,16 +84,20 @@ class ForgottenLinks:
         self._new: dict[int, asyncio.TimerHandle] = {}  # by handle: links that are to be looked for
 
     def follow(self, index: int | None) -> None:
-        """Watch over the links that the controller ``index`` makes from now on, where this process has the right to."""
+        """Watch over the links that the controller ``index`` makes, where this process has the right to."""
+        if index is not None and index == self._index and self._socket is not None:
+            return  # a bluetoothd that dies gives attempts up, and the controller goes on
         self._close()
         self._index = index
-        if index is not None and has_right(CAP_NET_RAW):
-            try:
+        if index is None:
+            return
+        try:
+            if has_right(CAP_NET_RAW):
                 self._socket = opened(index)
-            except OSError as error:
-                _LOGGER.debug("hci%d: its links can't be watched (%s)", index, error)
-                return
-            asyncio.get_running_loop().add_reader(self._socket, self._readable)
+                asyncio.get_running_loop().add_reader(self._socket, self._readable)
+        except OSError as error:
+            self._close()
+            _LOGGER.debug("hci%d: its links can't be watched (%s)", index, error)
 
     def _close(self) -> None:
         for timer in self._new.values():
@@ -122,7 +128,10 @@ class ForgottenLinks:
         if known is not None:
             known.cancel()
         if address is not None:
-            self._new[handle] = asyncio.get_running_loop().call_later(GRACE_S, self._look, handle, address)
+            # At random: another of our programs may watch as well, and the kernel takes the refusal that a second order
+            # gets for the answer to whatever it has asked for itself.
+            wait_s = GRACE_S * random.uniform(1.0, 1.5)  # noqa: S311
+            self._new[handle] = asyncio.get_running_loop().call_later(wait_s, self._look, handle, address)
 
     def _look(self, handle: int, address: str) -> None:
         due = self._new.get(handle)
@@ -150,6 +159,8 @@ def known_handles(controller: socket.socket, index: int) -> set[int]:
     room = array.array("B", _CONNECTIONS.pack(index, _ROOM) + bytes(_ROOM * _CONNECTION.size))
     fcntl.ioctl(controller, _GET_CONNECTIONS, room)
     _, count = _CONNECTIONS.unpack_from(room)
+    if count >= _ROOM:
+        raise OSError(errno.ENOBUFS, "there may be more")
     return {_CONNECTION.unpack_from(room, _CONNECTIONS.size + at * _CONNECTION.size)[0] for at in range(count)}
 
 

@@ -1,5 +1,6 @@
 """When an adapter that hears, and connects nothing, is to be reset."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from blupow_proxy.ble import Adapter
 from blupow_proxy.ble.adapter import IN_VAIN, IN_VAIN_AT_MOST, REFUSALS, REFUSALS_AT_MOST
+from blupow_proxy.ble.bluez import AdapterFacts
+from blupow_proxy.errors import BleError
 
 
 @dataclass
@@ -31,6 +34,40 @@ class Standing:
     is_asked: bool
     address: str = "C4:D3:6A:00:00:01"
     is_connected: bool = True
+    lost: int = 0
+
+    def lose(self, _reason: BleError) -> None:
+        self.lost += 1
+
+
+class BreakingDown:
+    """A supervisor that finds an adapter, and then something that nobody foresaw."""
+
+    def __init__(self, _wanted: str | None, on_change: Callable[[Any], None], _recover: object) -> None:
+        self.generation = 0
+        self.adapter: AdapterFacts | None = None
+        self.problem = None
+        self._on_change = on_change
+
+    async def run(self) -> None:
+        self.generation += 1
+        self.adapter = AdapterFacts("/org/bluez/hci0", "B8:27:EB:00:00:01", powered=True)
+        self._on_change(self)
+        raise RuntimeError("nobody foresaw it")
+
+
+async def test_what_was_made_before_it_broke_down_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[int | None] = []
+    monkeypatch.setattr("blupow_proxy.ble.adapter.Supervisor", BreakingDown)
+    adapter = Adapter()
+    monkeypatch.setattr(adapter._forgotten_links, "follow", followed.append)
+    link = Standing(is_asked=True)
+    adapter.links.add(link)
+    for lost in (0, 1):
+        with pytest.raises(RuntimeError, match="nobody foresaw it"):
+            await adapter.run()
+        assert link.lost == lost
+    assert followed == [0, None] * 2
 
 
 @pytest.fixture

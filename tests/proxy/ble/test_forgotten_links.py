@@ -1,9 +1,13 @@
 """Links that the kernel has forgotten, with a controller of ours; tests/faults has the real kernel (B15)."""
 
+import array
 import asyncio
+import errno
 import logging
 import socket
+import struct
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -146,6 +150,15 @@ async def test_the_end_that_was_not_read_yet_counts(links: ForgottenLinks, contr
     assert not links._new
 
 
+async def test_a_bluetoothd_that_dies_changes_nothing(links: ForgottenLinks, controller: Controller) -> None:
+    controller.socket.send(CONNECTED)
+    await until(lambda: 7 in links._new)
+    links.follow(3)
+    assert controller.opened == [3]
+    await until_looked(links, controller)
+    assert controller.told == END
+
+
 async def test_unplugged_it_waits_for_the_next(links: ForgottenLinks, controller: Controller) -> None:
     controller.socket.send(CONNECTED)
     await until(lambda: links._new)
@@ -166,6 +179,34 @@ async def test_what_the_kernel_refuses_is_no_fault(
     assert not controller.told
     links.follow(4)
     assert [record.levelname for record in caplog.records if "network is down" in record.getMessage()] == ["DEBUG"] * 3
+
+
+async def test_a_process_that_can_open_no_more_files(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> bool:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(forgotten_links, "has_right", fail)
+    ForgottenLinks().follow(3)
+    assert not controller.opened
+
+
+@pytest.mark.parametrize("count", [0, 3, 63])
+def test_what_the_kernel_lists(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = b"".join(struct.pack("=H14x", 0x40 + number) for number in range(count))
+
+    def tell(_: object, request: int, room: Any) -> None:
+        assert struct.unpack_from("=HH", room) == (3, 64)
+        room[: 4 + len(listed)] = array.array("B", struct.pack("=HH", 3, count) + listed)
+
+    monkeypatch.setattr("fcntl.ioctl", tell)
+    with socket.socket() as any_socket:
+        assert forgotten_links.known_handles(any_socket, 3) == set(range(0x40, 0x40 + count))
+
+
+def test_a_list_that_may_go_on_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fcntl.ioctl", lambda *_: None)
+    with socket.socket() as any_socket, pytest.raises(OSError, match="more"):
+        forgotten_links.known_handles(any_socket, 3)
 
 
 async def test_without_the_right_nothing_is_opened(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:

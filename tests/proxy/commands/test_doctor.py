@@ -193,11 +193,13 @@ def test_connections_to_other_devices(
 @pytest.mark.parametrize(
     ("file", "said", "capabilities", "sockets", "verdict", "words"),
     [
-        (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 0, False, FINE, "the service"),
+        (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=cap_net_admin cap_net_raw", 0, True, FINE, "service"),
+        (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 0, False, NOTE, "can't end a link"),
         (service.CONFIG, "LoadState=loaded\nAmbientCapabilities=", 1 << 12, True, NOTE, "install-service /etc/blupow/"),
-        (service.CONFIG, "LoadState=not-found\nAmbientCapabilities=", 1 << 12, True, FINE, "this user"),
+        (service.CONFIG, "LoadState=not-found\nAmbientCapabilities=", 3 << 12, True, FINE, "this user"),
+        (service.CONFIG, "LoadState=not-found\nAmbientCapabilities=", 1 << 12, True, NOTE, "that takes the capability"),
         (service.CONFIG, None, 0, True, NOTE, "compose.yaml says how a container gets it"),
-        (Path("a.yaml"), "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 1 << 13, True, NOTE, "has CAP_NET"),
+        (Path("a.yaml"), "LoadState=loaded\nAmbientCapabilities=cap_net_admin", 1 << 13, True, NOTE, "has the right"),
         (Path("shed.yaml"), "", (1 << 41) - 1, True, FINE, "this user"),
         (Path("shed.yaml"), "", 1 << 12, False, NOTE, "no Bluetooth"),
     ],

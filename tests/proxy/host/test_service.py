@@ -11,7 +11,7 @@ from blupow_proxy.host import service
 
 ROOT = Path(__file__).parents[3]
 MOST_EXPOSURE = 17  # tenths; 12 when it was written
-MOST_EXPOSURE_LISTENING = 24  # with the right to hear advertisements from the kernel; 19 when it was written
+MOST_EXPOSURE_LISTENING = 24  # with the rights for other devices; 20 when it was written
 
 
 @pytest.fixture

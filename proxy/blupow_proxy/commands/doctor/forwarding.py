@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from blupow_config import ProxyConfig
-from blupow_proxy.ble import has_right
+from blupow_proxy.ble import CAP_NET_RAW, has_right
 from blupow_proxy.commands.run import NO_CONNECTIONS
 from blupow_proxy.host import service
 
@@ -17,6 +17,7 @@ _STATUS: Final = Path("/proc/self/status")
 _AF_BLUETOOTH, _BTPROTO_HCI = 31, 1  # by number: some builds of Python do not have their names
 _SUBJECT: Final = "advertisements"
 _REBUILT: Final = "are put together from what BlueZ tells, which is not all, and takes more of the processor"
+_FORGOTTEN: Final = "has them as they were sent, but can't end a link that the kernel forgets"
 
 
 def check_connections(config: ProxyConfig) -> Finding:
@@ -45,12 +46,17 @@ def check_rights(
     if file.resolve() == service.CONFIG:
         said = tool("systemctl", "show", service.NAME, "--property=LoadState,AmbientCapabilities") or ""
         if "LoadState=loaded" in said:
-            if "cap_net_admin" in said:
-                return fine(_SUBJECT, "the service has them as they were sent")
-            return note(_SUBJECT, f"{_REBUILT}: `sudo blupow-proxy install-service {file}` lets the service have all")
+            install = f"`sudo blupow-proxy install-service {file}`"
+            if "cap_net_admin" not in said:
+                return note(_SUBJECT, f"{_REBUILT}: {install} lets the service have all")
+            if "cap_net_raw" not in said:
+                return note(_SUBJECT, f"the service {_FORGOTTEN}: {install} lets it")
+            return fine(_SUBJECT, "the service has them as they were sent")
     if not has_right(status=status):
-        how = "the service that `install-service` makes has CAP_NET_ADMIN; compose.yaml says how a container gets it"
+        how = "the service that `install-service` makes has the right; compose.yaml says how a container gets it"
         return note(_SUBJECT, f"{_REBUILT}: {how}")
     if not probe():
         return note(_SUBJECT, f"{_REBUILT}: this kernel has no Bluetooth, or a container not the network of its host")
+    if not has_right(CAP_NET_RAW, status):
+        return note(_SUBJECT, f"this user {_FORGOTTEN}: that takes the capability CAP_NET_RAW")
     return fine(_SUBJECT, "this user may have them as they were sent")
