@@ -39,6 +39,7 @@ ROWS: Final = {
     "B13": ("a client stops reading, in a busy place", "4 MiB at most, others unaffected"),
     "B14": ("a client with the key floods Bluetooth", "bounded, polls within 20 % of their period"),
     "B15": ("a device connects just when its attempt is given up", "in use again in 10 s, units unaffected"),
+    "B16": ("the adapter is reset behind bluetoothd's back", "told in 1 s, all as before in 30 s"),
     # Modbus
     "M1": ("replies come in pieces, or two at once", "the same reading for every split"),
     "M2": ("bad CRC, length, unit or function", "none accepted, the next request is answered"),

@@ -606,6 +606,22 @@ async def test_a_device_connects_just_when_it_is_given_up(room: BluetoothRoom, m
     assert room.warned(f"{ONE}: ended a link that the kernel had forgotten")
 
 
+@pytest.mark.fault("B16")
+async def test_the_adapter_is_reset_behind_bluetoothds_back(room: BluetoothRoom, measured: Measured) -> None:
+    """The kernel forgets all links, and the controller as well."""
+    async with borrowing(ONE) as borrower:
+        start = time.monotonic()
+        await room.rig.run("hciconfig", await room.adapter_name(), "reset")
+        await until(lambda: borrower.ends(ONE), 60.0)
+        measured("a lost link told", time.monotonic() - start, 1.0)
+        await room.watcher.until(lambda: not room.watcher.linked & set(UNITS), 60.0, "for the losses")
+        await room.watcher.until_read(UNITS, 60.0)
+        measured("data of all", time.monotonic() - start, 30.0)
+        await borrower.connect(ONE)
+        measured("connected again", time.monotonic() - start, 30.0)
+    assert not room.warned("forgotten")
+
+
 async def _rates(room: BluetoothRoom, meanwhile: Awaitable[Any]) -> tuple[Any, dict[str, float]]:
     """Await something; returns what that returns, and how often a second each unit was asked."""
     before, start = await room.requests(), time.monotonic()

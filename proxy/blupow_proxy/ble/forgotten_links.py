@@ -36,6 +36,8 @@ _CONNECTIONS: Final = struct.Struct("=HH")  # the controller, and how many: room
 _COMMAND: Final = 1
 _EVENT: Final = 4
 _DISCONNECTED: Final = 0x05
+_COMPLETE: Final = 0x0E  # of commands; that of the one below is asked for
+_RESET_OPCODE: Final = 0x0C03
 _LE: Final = 0x3E
 _LE_CONNECTED: Final = (0x01, 0x0A)  # without and with what privacy adds
 _CENTRAL: Final = 0
@@ -45,14 +47,15 @@ _DISCONNECT: Final = struct.Struct("<BHBHB")  # the packet of HCI_Disconnect
 _DISCONNECT_OPCODE: Final = 0x0406
 _USER_ENDED: Final = 0x13  # the reason that BlueZ gives as well
 
-# Of each packet, which begins with its type: only what links begin and end with. Advertisements are hundreds a second.
+# Of each packet, which begins with its type: not the hundreds of advertisements a second.
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 _LOAD_BYTE, _IF_EQUAL, _RETURN = 0x30, 0x15, 0x06  # of the kernel's packet filters
 _PROGRAM: Final = b"".join(
     _INSTRUCTION.pack(*instruction)
     for instruction in (
         (_LOAD_BYTE, 0, 0, 1),
-        (_IF_EQUAL, 3, 0, _DISCONNECTED),
+        (_IF_EQUAL, 4, 0, _DISCONNECTED),
+        (_IF_EQUAL, 3, 0, _COMPLETE),
         (_LOAD_BYTE, 0, 0, 3),
         (_IF_EQUAL, 1, 0, _LE_CONNECTED[0]),
         (_IF_EQUAL, 0, 1, _LE_CONNECTED[1]),
@@ -99,10 +102,13 @@ class ForgottenLinks:
             self._close()
             _LOGGER.debug("hci%d: its links can't be watched (%s)", index, error)
 
-    def _close(self) -> None:
+    def _forget(self) -> None:
         for timer in self._new.values():
             timer.cancel()
         self._new.clear()
+
+    def _close(self) -> None:
+        self._forget()
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
@@ -119,6 +125,8 @@ class ForgottenLinks:
             if not packet:  # it was unplugged
                 self._close()
                 return
+            if packet[:2] == bytes((_EVENT, _COMPLETE)):  # a controller that is reset has no links any more
+                self._forget()
             link = parse_link(packet)
             if link is not None:
                 self._note(*link)
@@ -179,8 +187,8 @@ def _prepare(made: socket.socket, index: int) -> None:
     program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))
     count = len(_PROGRAM) // _INSTRUCTION.size
     made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", count, ctypes.addressof(program)))
-    events = 1 << _DISCONNECTED, 1 << _LE - 32
-    made.setsockopt(_SOL_HCI, _HCI_FILTER, struct.pack("=IIIHxx", 1 << _EVENT, *events, 0))
+    events = 1 << _DISCONNECTED | 1 << _COMPLETE, 1 << _LE - 32
+    made.setsockopt(_SOL_HCI, _HCI_FILTER, struct.pack("=IIIHxx", 1 << _EVENT, *events, _RESET_OPCODE))
     address = struct.pack("=HHH", _BLUETOOTH, index, _RAW_CHANNEL)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.bind(made.fileno(), address, len(address)):  # Python's own knows no channels

@@ -23,6 +23,7 @@ TIMES = bytes.fromhex("280000002a0001")
 CONNECTED = bytes.fromhex("043e13010007000001") + ADDRESS + TIMES
 WITH_PRIVACY = bytes.fromhex("043e1f0a0007000001") + ADDRESS + bytes(12) + TIMES
 ENDED = bytes.fromhex("040504000700") + b"\x13"
+RESET = bytes.fromhex("040e0401030c00")
 END = bytes.fromhex("010604030700") + b"\x13"
 
 
@@ -136,6 +137,13 @@ async def test_other_links_are_left_alone(
     await until_looked(links, controller)
     assert not controller.told
     assert not caplog.records
+
+
+async def test_a_controller_that_is_reset_has_no_links(links: ForgottenLinks, controller: Controller) -> None:
+    controller.socket.send(CONNECTED)
+    controller.socket.send(RESET)
+    await until_looked(links, controller)
+    assert not controller.told
 
 
 async def test_the_end_that_was_not_read_yet_counts(links: ForgottenLinks, controller: Controller) -> None:
