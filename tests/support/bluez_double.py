@@ -14,6 +14,7 @@ class BluezDouble:
 
     def __init__(self, bus: MessageBus) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.unanswered: set[str] = set()  # methods that it waits with for ever
         self._bus = bus
         self._agents: set[str | None] = set()
         self._objects: dict[str, dict[str, dict[str, Variant]]] = {
@@ -34,14 +35,14 @@ class BluezDouble:
     def stop(self) -> None:
         self._bus.disconnect()
 
-    def add_device(self, adapter: str, address: str, *, connected: bool = False) -> None:
+    def add_device(self, adapter: str, address: str, *, connected: bool = False, paired: bool = False) -> None:
         self._objects[f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"] = {
             _DEVICE: {
                 "Adapter": Variant("o", f"/org/bluez/{adapter}"),
                 "Address": Variant("s", address),
                 "Alias": Variant("s", address),
                 "Connected": Variant("b", connected),
-                "Paired": Variant("b", False),
+                "Paired": Variant("b", paired),
                 "ServicesResolved": Variant("b", connected),
             }
         }
@@ -56,10 +57,12 @@ class BluezDouble:
         """Return the paths of which that was asked."""
         return [path for name, path in self.calls if name == member]
 
-    def _answer(self, message: Message) -> Message | None:
+    def _answer(self, message: Message) -> Message | bool | None:
         if message.message_type is not MessageType.METHOD_CALL:
             return None
         self.calls.append((message.member or "", message.path or ""))
+        if message.member in self.unanswered:
+            return True
         match message.member, message.body:
             case "GetManagedObjects", _:
                 return Message.new_method_return(message, "a{oa{sa{sv}}}", [self._objects])

@@ -14,7 +14,7 @@ from bleak.backends.bluezdbus.utils import assert_reply, get_dbus_authenticator
 from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from blupow_proxy.errors import AdapterUnavailableError
+from blupow_proxy.errors import AdapterUnavailableError, BleError, DeadlineExceededError
 
 from .failures import DBUS_STRANGER, bleak_call
 from .pairing import AGENT_PATH, CAPABILITY, answer_as_agent
@@ -152,12 +152,32 @@ class Bluez:
         """End every connection to a device, whoever has made it, and see that bleak knows it; BleError."""
         for adapter in list(self.adapters):
             path = f"{adapter}/{device_name(address)}"
-            async with bleak_call(address, "ending an old connection", DISCONNECT_S):
-                manager = await get_global_bluez_manager()  # what ends while it loads, it may miss
-                if await self._is(path, "Connected"):
-                    assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
-                if await _stays_connected(manager, path):  # which would never connect to it again
-                    await self._renew(adapter, path)
+            try:
+                async with bleak_call(address, "ending an old connection", DISCONNECT_S):
+                    await self._disconnect(adapter, path)
+            except DeadlineExceededError:
+                await self._have_forgotten(adapter, path)
+                raise
+
+    async def _disconnect(self, adapter: str, path: str) -> None:
+        manager = await get_global_bluez_manager()  # what ends while it loads, it may miss
+        if await self._is(path, "Connected"):
+            assert_reply(await _call(self._bus, _BLUEZ, path, f"{_DEVICE}.Disconnect"))
+        if await _stays_connected(manager, path):  # which would never connect to it again
+            await self._renew(adapter, path)
+
+    async def _have_forgotten(self, adapter: str, path: str) -> None:
+        """Let BlueZ forget a device that it can't disconnect, unless there is a bond; never raises.
+
+        A link that ends just when bluetoothd hears that it stands is one for good there: it asks the kernel to end what
+        is none, and waits. What is to be removed goes after half a minute all the same (`TemporaryTimeout`).
+        """
+        with contextlib.suppress(BleError):
+            async with bleak_call("adapter", "removing a device", CALL_S):
+                if not await self._is(path, "Paired"):
+                    message = _message(_BLUEZ, adapter, f"{_ADAPTER}.RemoveDevice", "o", path)
+                    message.flags |= MessageFlag.NO_REPLY_EXPECTED
+                    await self._bus.send(message)
 
     async def _renew(self, adapter: str, path: str) -> None:
         """Let bleak learn of a device anew, which keeps its bond."""

@@ -12,7 +12,7 @@ from waiting import until
 
 from blupow_proxy.ble import Adapter, GattClient
 from blupow_proxy.ble.bluez import Bluez
-from blupow_proxy.errors import AdapterUnavailableError, LinkLostError
+from blupow_proxy.errors import AdapterUnavailableError, DeadlineExceededError, LinkLostError
 
 ADDRESS, OTHER = "C4:D3:6A:00:00:01", "C4:D3:6A:00:00:02"
 
@@ -70,6 +70,20 @@ async def test_what_another_program_has_on_another_adapter_stays(
     await client.disconnect()
     await adapter.end_old_connections({ADDRESS})
     assert bluetoothd.asked("Disconnect") == []
+
+
+@pytest.mark.parametrize("paired", [False, True])
+async def test_what_bluetoothd_can_not_disconnect_it_has_to_forget(
+    bluetoothd: BluezDouble, adapter: Adapter, monkeypatch: pytest.MonkeyPatch, *, paired: bool
+) -> None:
+    monkeypatch.setattr("blupow_proxy.ble.bluez.DISCONNECT_S", 0.2)
+    bluetoothd.add_device("hci0", ADDRESS, connected=True, paired=paired)
+    bluetoothd.unanswered = {"Disconnect", "RemoveDevice"}
+    with pytest.raises(DeadlineExceededError, match="ending an old connection"):
+        await adapter.end_old_connection(ADDRESS)
+    assert adapter.bluez is not None
+    await adapter.bluez[0].ping()
+    assert bluetoothd.asked("RemoveDevice") == ([] if paired else ["/org/bluez/hci0"])
 
 
 async def test_who_is_lost_with_the_adapter_is_not_welcome_any_more(bluetoothd: BluezDouble, adapter: Adapter) -> None:
