@@ -118,16 +118,18 @@ async def test_home_assistant_has_nothing_to_complain_of(rig: Rig, caplog: pytes
         happenings = itertools.cycle([home.lose_links, home.restart_home, home.unplug, home.sweep, home.lose_our_unit])
         until_s = time.monotonic() + LASTS_S
         happened: Counter[str] = Counter()
-        while time.monotonic() < until_s:
-            happening = next(happenings)
-            await happening()
-            happened[happening.__name__] += 1
-            await asyncio.sleep(PAUSE_S)
-            await home.settle()
-            await watcher.until_read(UNIT, BACK_S)
-        for user in users:
-            user.cancel()
-        await asyncio.wait(users)
+        try:
+            while time.monotonic() < until_s:
+                happening = next(happenings)
+                await happening()
+                happened[happening.__name__] += 1
+                await asyncio.sleep(PAUSE_S)
+                await home.settle()
+                await watcher.until_read(UNIT, BACK_S)
+        finally:
+            for user in users:
+                user.cancel()
+            await asyncio.wait(users, timeout=BACK_S)
         await until(lambda: source.slots == (3, 4, [UNIT["Rover"]]), BACK_S)
         await client.disconnect()
     print(f"{dict(happened)}, used {home.used.total()} times, {home.failed.total()} attempts failed")
