@@ -18,6 +18,7 @@ from waiting import until
 PORT: Final = 6053
 PROGRAM: Final = ROOT / ".venv" / "bin" / "blupow-proxy"
 LOOK_S: Final = 0.05
+STOPPED_S: Final = 15.0  # the service's TimeoutStopSec; half of eight links' end is the starved guest's
 MEASURED: Final = {"voltage", "current", "power", "battery"}  # device classes
 
 
@@ -54,7 +55,7 @@ class Proxy:
         state = self.rig.folder / "state"
         await self.rig.start("proxy", sys.executable, PROGRAM, "run", self._file, "--state-dir", state)
 
-    async def stop(self, number: int = signal.SIGTERM, timeout_s: float = 10.0) -> int | None:
+    async def stop(self, number: int = signal.SIGTERM, timeout_s: float = STOPPED_S) -> int | None:
         """Signal it, and return how it has ended."""
         await self.rig.signal("proxy", number)
         return await self.rig.wait("proxy", timeout_s)
