@@ -48,5 +48,5 @@ class PeerLog:
         if not allowance.take(now):
             return
         if left_out:
-            message, args = f"{message} (and %d times before)", (*args, left_out)
+            message, args = f"{message} (and %d like it before)", (*args, left_out)
         self._logger.log(level, message, *args)

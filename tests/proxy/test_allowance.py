@@ -32,7 +32,7 @@ def test_a_flood_of_lines_is_counted_and_other_lines_are_not_lost(caplog: pytest
     caplog.clear()
     now += SECONDS_A_LINE
     say(logging.INFO, "Client %d", 100)
-    assert caplog.messages == ["Client 100 (and 92 times before)"]
+    assert caplog.messages == ["Client 100 (and 92 like it before)"]
 
 
 def test_what_is_not_logged_takes_nothing(caplog: pytest.LogCaptureFixture) -> None:
