@@ -243,7 +243,7 @@ class Proxy:
         """Give the links back, tell the clients, say goodbye."""
         for task in tasks:
             task.cancel()
-        ends = [asyncio.wait(tasks), self.server.stop(), self._announcer.stop()]
+        ends = [asyncio.wait(tasks), self.server.stop(), self._announcer.stop(), asyncio.to_thread(self._storage.flush)]
         if self._bluetooth_proxy is not None:
             ends.append(self._bluetooth_proxy.stop())
         with contextlib.suppress(TimeoutError):
@@ -396,7 +396,7 @@ class Proxy:
 
     def _proven(self, client_info: str) -> None:
         if self._trusting and client_info.casefold().startswith(COMPANION):
-            self._storage.write("companion", {"seen": True})
+            self._storage.write_soon("companion", {"seen": True})
             self._announcer.companion_authenticated()
 
     def _renamed(self, name: str) -> None:

@@ -41,4 +41,4 @@ class Profiles:
             "modbus_address": profile.modbus_address,
             "keys": sorted(profile.keys),
         }
-        self._storage.write(_NAME, self._content)
+        self._storage.write_soon(_NAME, self._content)

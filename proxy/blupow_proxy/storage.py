@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._warned = False
+        self._due: dict[str, bytes] = {}
+        self._writer = ThreadPoolExecutor(1, "storage")
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a document; None when there is none, or it is damaged."""
@@ -47,8 +50,23 @@ class Storage:
 
     def write(self, name: str, content: Mapping[str, Any]) -> bool:
         """Keep a document durably; False when the disk does not let us, which is logged once."""
-        data = json.dumps(content, indent=1, sort_keys=True).encode()
-        path = self._path(name)
+        return self._put(self._path(name), _to_bytes(content))
+
+    def write_soon(self, name: str, content: Mapping[str, Any]) -> None:
+        """Keep a document without waiting: a memory card can take seconds. What comes later wins; exit waits for it."""
+        self._due[name] = _to_bytes(content)
+        self._writer.submit(self._write_due, name)
+
+    def flush(self) -> None:
+        """Wait until all is written that was to be."""
+        self._writer.submit(bool).result()
+
+    def _write_due(self, name: str) -> None:
+        data = self._due.pop(name, None)
+        if data is not None:
+            self._put(self._path(name), data)
+
+    def _put(self, path: Path, data: bytes) -> bool:
         try:
             with suppress(FileNotFoundError):
                 if path.read_bytes() == data:
@@ -103,6 +121,10 @@ class Storage:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
+
+
+def _to_bytes(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
 def default_folder(name: str) -> Path:

@@ -45,7 +45,7 @@ class Visited:
             return
         self._writes = self._writes or Allowance(WRITES, 1 / PAUSE_S, now)
         if self._writes.take(now):
-            self._storage.write(_NAME, {"addresses": list(self._addresses)})
+            self._storage.write_soon(_NAME, {"addresses": list(self._addresses)})
             self._is_saved = True
 
     async def let_go(self, end: Callable[[Collection[str]], Awaitable[None]]) -> None:

@@ -79,6 +79,7 @@ def build(config: ProxyConfig, folder: Path) -> None:
         for unit in config.renogy:
             proven = family if unit.family == "auto" else Family(unit.family)
             profiles.put(unit.id, Profile(family=proven, model=MODEL, keys=frozenset(of_family(proven))))
+        storage.flush()
         proxy = Proxy(config, Surroundings(storage=storage))
         for unit in proxy.units:
             assert unit.profile is not None

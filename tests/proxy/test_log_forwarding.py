@@ -1,5 +1,7 @@
+import asyncio
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator
 
 import pytest
 from aioesphomeapi import parse_log_message
@@ -26,10 +28,19 @@ class Forwarded:
 
 
 @pytest.fixture
-def forwarded() -> Iterator[Forwarded]:
+async def forwarded() -> AsyncIterator[Forwarded]:
     one = Forwarded()
     yield one
     one.logger.removeHandler(one.handler)
+
+
+async def test_a_record_of_another_thread_is_sent_by_the_loop(forwarded: Forwarded) -> None:
+    thread = threading.Thread(target=forwarded.logger.warning, args=["from afar"])
+    thread.start()
+    thread.join()
+    assert forwarded.sent == []
+    await asyncio.sleep(0)
+    assert forwarded.sent == [(2, "[W][forwarded]: from afar")]
 
 
 def test_levels_and_layout(forwarded: Forwarded) -> None:
@@ -118,14 +129,11 @@ def test_a_traceback_of_thousands_of_lines_is_a_flood_too(forwarded: Forwarded) 
     assert len(forwarded.sent) == BURST_LINES
 
 
-def test_what_sending_logs_is_not_forwarded() -> None:
-    one = Forwarded()
-
+def test_what_sending_logs_is_not_forwarded(forwarded: Forwarded) -> None:
     def send(level: int, line: str) -> None:
-        one.sent.append((level, line))
-        one.logger.warning("Sending %s", line)
+        forwarded.sent.append((level, line))
+        forwarded.logger.warning("Sending %s", line)
 
-    one.handler._send = send
-    one.logger.error("Once")
-    one.logger.removeHandler(one.handler)
-    assert one.lines == ["[E][forwarded]: Once"]
+    forwarded.handler._send = send
+    forwarded.logger.error("Once")
+    assert forwarded.lines == ["[E][forwarded]: Once"]

@@ -1,5 +1,6 @@
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,23 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch, 
     assert one.read("units") == {"x": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["units.json"]
     assert [record.getMessage().count("No space left") for record in caplog.records] == [1]
+
+
+def test_what_is_written_soon_waits_for_nobody_and_the_latest_stays(tmp_path: Path, monkeypatch) -> None:
+    one, goes_on, synced = Storage(tmp_path), threading.Event(), []
+
+    def slow(descriptor: int) -> None:
+        synced.append(descriptor)
+        assert goes_on.wait(10)
+
+    monkeypatch.setattr(module.os, "fsync", slow)
+    for number in range(100):
+        one.write_soon("units", {"x": number})
+        one.write_soon("visited", {"x": number})
+    goes_on.set()
+    one.flush()
+    assert one.read("units") == one.read("visited") == {"x": 99}
+    assert len(synced) <= 6  # a file and its folder: at most one each that came too early
 
 
 def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

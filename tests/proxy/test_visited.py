@@ -20,13 +20,14 @@ async def ended(visited: Visited) -> list[str]:
 
 
 async def test_they_are_known_after_a_kill_and_the_latest_are_kept(tmp_path: Path) -> None:
-    visited = Visited(Storage(tmp_path))
+    visited = Visited(storage := Storage(tmp_path))
     assert await ended(visited) == []
     for number in range(MAX_VISITED):
         visited.add(f"device {number}")
     visited.add("device 0")  # again, which makes it one of the latest
     visited.add("one more")
     visited.save(0.0)
+    storage.flush()
     known = await ended(Visited(Storage(tmp_path)))
     assert len(known) == MAX_VISITED
     assert {"device 0", "device 2", "one more"} <= set(known)
@@ -36,7 +37,7 @@ async def test_they_are_known_after_a_kill_and_the_latest_are_kept(tmp_path: Pat
 def test_only_a_new_one_is_written_and_not_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(tmp_path)
     written: list[object] = []
-    monkeypatch.setattr(storage, "write", lambda _name, content: written.append(list(content["addresses"])))
+    monkeypatch.setattr(storage, "write_soon", lambda _name, content: written.append(list(content["addresses"])))
     visited = Visited(storage)
     visited.save(0.0)
     visited.add("one")
@@ -55,10 +56,11 @@ def test_only_a_new_one_is_written_and_not_often(tmp_path: Path, monkeypatch: py
 
 
 async def test_all_that_are_connected_at_first_are_known_after_a_kill(tmp_path: Path) -> None:
-    visited = Visited(Storage(tmp_path))
+    visited = Visited(storage := Storage(tmp_path))
     for second, address in enumerate(("one", "two", "three")):
         visited.add(address)
         visited.save(float(second))
+    storage.flush()
     assert await ended(Visited(Storage(tmp_path))) == ["one", "two", "three"]
 
 

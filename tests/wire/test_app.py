@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import os
+import threading
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -137,6 +138,27 @@ async def test_every_unit_is_a_device_with_readings(tmp_path: Path) -> None:
             client, lambda states: 12 < getattr(states.get((SensorState, shunt, volts.key)), "state", 0) < 14.5
         )
         await client.disconnect()
+
+
+async def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, goes_on, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        hangs.set()
+        assert goes_on.wait(FOUND_S)
+        fsync(descriptor)
+
+    async with running(tmp_path) as run:
+        monkeypatch.setattr("blupow_proxy.storage.os.fsync", slow)
+        async with asyncio.timeout(FOUND_S):
+            await run.proxy.all_listed()
+        client = await run.client()
+        assert len((await client.device_info()).devices) == len(NAMES)
+        assert hangs.is_set()
+        assert not (tmp_path / "units.json").exists()
+        goes_on.set()
+        await client.disconnect()
+    assert Storage(tmp_path).read("units") is not None
 
 
 async def test_readings_are_shown_as_the_configuration_wishes(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Log records to the clients that asked for them."""
 
+import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,18 +17,26 @@ LINES_PER_S: Final = 20.0  # of a level in the long run: more than anyone reads
 
 
 class LogForwarder(logging.Handler):
-    """Hands each record to ``send(level, line)`` with ESPHome's level and layout; what that logs is not forwarded."""
+    """Hands each record to ``send(level, line)`` with ESPHome's level and layout; what that logs is not forwarded.
+
+    ``send`` is called in the thread of the loop that runs now, whichever thread logs.
+    """
 
     def __init__(self, send: Callable[[int, str], None], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._send = send
         self._clock = clock
         self._busy = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         # a level each: debugging must not use up what a client that wants errors gets
         self._allowances: dict[int, Allowance] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Forward one record, each of its lines as a line of its own."""
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self.emit, record)
+            return
         if self._busy:
             return
         self._busy = True

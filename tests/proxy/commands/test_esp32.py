@@ -188,10 +188,12 @@ def test_takes_over_a_pis_configuration(tmp_path: Path, monkeypatch: pytest.Monk
         "  - {address: C4:D3:6A:00:00:03, name: Pack}\n",
     )
     keys = frozenset({"battery_voltage", "battery_current", "cell_voltage_1", "cell_voltage_2", "battery_power"})
-    profiles = Profiles(Storage(state_folder(file, "shed")))
+    storage = Storage(state_folder(file, "shed"))
+    profiles = Profiles(storage)
     profiles.put("rover", Profile(family=Family.CONTROLLER, model="RNG", keys=frozenset({"pv_power"})))
     pack = Profile(family=Family.BATTERY, variant="pro", model="RBT", modbus_address=48, keys=keys)
     profiles.put("renogy_c4d36a000003", pack)
+    storage.flush()
     assert new(tmp_path / "new", "--from", str(file)) == 0
     project = load(tmp_path / "new" / "shed.yaml")
     assert project["esphome"] | {"areas": 0} == {
@@ -378,11 +380,11 @@ def test_lists_the_readings_that_the_pi_shows(
 ) -> None:
     unit = ROVER.replace("}", ", entities: [pv_power, battery_voltage]}")
     file = pi(tmp_path, monkeypatch, unit)
+    storage = Storage(state_folder(file, "shed"))
     for name, profile in (("guessed", None), ("known", frozenset({"pv_power", "pv_voltage", "battery_voltage"}))):
         if profile is not None:
-            Profiles(Storage(state_folder(file, "shed"))).put(
-                "rover", Profile(family=Family.CONTROLLER, model="RNG", keys=profile)
-            )
+            Profiles(storage).put("rover", Profile(family=Family.CONTROLLER, model="RNG", keys=profile))
+            storage.flush()
         assert new(tmp_path / name, "--from", str(file)) == 0
         package = load(tmp_path / name / "packages" / "unit_1.yaml")
         shown = {entity["row"] for kind in Kind for entity in package[kind] if "row" in entity}
