@@ -149,15 +149,7 @@ async def advertisements(client: APIClient, server: Server, seconds: float, into
     await client.device_info()
     granted = WINDOW
     client.number_command(credit.key, WINDOW)
-    await asyncio.sleep(0.2)
-    counted_before, start = count, time.perf_counter()
-    server_before, client_before = cpu_s(server.pid), time.process_time()
-    await asyncio.sleep(seconds)
-    elapsed = time.perf_counter() - start
-    told = count - counted_before
-    into.client_cores.append((time.process_time() - client_before) / elapsed)
-    into.server_us.append((cpu_s(server.pid) - server_before) / told * 1e6)
-    into.rates.append(told / elapsed)
+    await into.measure(server, seconds, lambda: count)
     end()
 
 

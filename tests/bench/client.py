@@ -12,6 +12,7 @@ from aioesphomeapi import APIClient, EntityState, SensorState
 
 CLOCK_RANGE = 1 << 24
 WARM_UP = 10  # the first states are those of the subscription
+EVEN_S = 0.2  # until a burst runs evenly
 WINDOW = 4000  # states under way: less than any server gives up at, more than a client takes in one pass
 
 
@@ -31,6 +32,18 @@ class Burst:
     rates: list[float] = field(default_factory=list)
     client_cores: list[float] = field(default_factory=list)
     server_us: list[float] = field(default_factory=list)
+
+    async def measure(self, server: Server, seconds: float, count: Callable[[], int]) -> None:
+        """Add a segment: how fast ``count`` grows once all runs evenly, and what that costs."""
+        await asyncio.sleep(EVEN_S)
+        before, start = count(), time.perf_counter()
+        server_before, client_before = cpu_s(server.pid), time.process_time()
+        await asyncio.sleep(seconds)
+        elapsed = time.perf_counter() - start
+        counted = count() - before
+        self.client_cores.append((time.process_time() - client_before) / elapsed)
+        self.server_us.append((cpu_s(server.pid) - server_before) / counted * 1e6)
+        self.rates.append(counted / elapsed)
 
 
 @dataclass(slots=True)
@@ -135,15 +148,7 @@ async def burst(server: Server, seconds: float, into: Burst) -> None:
         count = 0
         granted = WINDOW
         client.number_command(credit, WINDOW)
-        await asyncio.sleep(0.2)
-        counted_before, start = count, time.perf_counter()
-        server_before, client_before = cpu_s(server.pid), time.process_time()
-        await asyncio.sleep(seconds)
-        elapsed = time.perf_counter() - start
-        states = count - counted_before
-        into.client_cores.append((time.process_time() - client_before) / elapsed)
-        into.server_us.append((cpu_s(server.pid) - server_before) / states * 1e6)
-        into.rates.append(states / elapsed)
+        await into.measure(server, seconds, lambda: count)
         running = False
 
 

@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bare_node import bare_node
+
 from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig
 from blupow_proxy.app import PROJECT_NAME, Proxy, Surroundings
 from blupow_proxy.keys import FileKeyStore
@@ -175,16 +177,7 @@ def stopped() -> asyncio.Event:
 async def serve_node(args: argparse.Namespace, folder: Path, key: bytes | None) -> dict[str, Any]:
     """A bare node: the twenty entities, and ``--sensors`` that burst."""
     stop = stopped()
-    node = Node(
-        NodeInfo(
-            name="bench",
-            friendly_name="Bench",
-            mac="02:00:00:00:00:09",
-            model="bench",
-            manufacturer="BluPow",
-            esphome_version="2026.10.0",
-        )
-    )
+    node = bare_node()
     entities = twenty_entities()
     sensors = many_sensors(args.sensors)
     for entity in (*entities.values(), *sensors):

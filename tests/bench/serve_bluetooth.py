@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from advertisers import advertised
+from bare_node import bare_node
 
 from blupow_config import ApiConfig, BluetoothProxyConfig, EsphomeConfig, ProxyConfig, ZeroconfConfig
 from blupow_proxy.app import Proxy, Surroundings
@@ -23,7 +24,7 @@ from blupow_proxy.ble import management
 from blupow_proxy.bluetooth_proxy import BluetoothProxy, ProxyLimits, Rules
 from blupow_proxy.errors import AdapterUnavailableError
 from blupow_proxy.keys import FileKeyStore
-from blupow_proxy.native_api import BluetoothFeature, BluetoothInfo, Command, Entity, Node, NodeInfo, NumberEntity
+from blupow_proxy.native_api import BluetoothFeature, BluetoothInfo, Command, Entity, NumberEntity
 from blupow_proxy.server import ApiServer, ServerLimits
 from blupow_proxy.storage import Storage
 
@@ -90,16 +91,7 @@ async def serve_devices(args: argparse.Namespace, folder: Path, key: bytes | Non
     sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
     from bluetooth_doubles import Air, Devices, State  # noqa: PLC0415 - what users do not have
 
-    node = Node(
-        NodeInfo(
-            name="bench",
-            friendly_name="Bench",
-            mac="02:00:00:00:00:09",
-            model="bench",
-            manufacturer="BluPow",
-            esphome_version="2026.10.0",
-        )
-    )
+    node = bare_node()
     node.add(NumberEntity(name="Credit", min_value=0, max_value=UNLIMITED, step=1))
     node.bluetooth = BluetoothInfo(BluetoothFeature(127), "02:00:00:00:00:08")
     keys = FileKeyStore(Storage(folder), encryption=key is not None, configured=key)
