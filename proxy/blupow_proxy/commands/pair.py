@@ -9,8 +9,9 @@ from typing import Final
 from blupow_config import ProxyConfig, load_config
 from blupow_proxy.commands.complaint import complain
 from blupow_proxy.commands.config import add_substitutions
+from blupow_proxy.commands.program import program_as_root
 from blupow_proxy.errors import ProxyError
-from blupow_proxy.host.service import state_folder
+from blupow_proxy.host import service
 from blupow_proxy.storage import Storage
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.file, dict(args.substitutions))
     try:
-        storage = Storage(args.state_dir or state_folder(args.file, config.esphome.name))
+        storage = Storage(args.state_dir or service.state_folder(args.file, config.esphome.name))
     except ProxyError as error:
         return _complain(str(error), os.EX_CONFIG)
     code = _precluded(config, args.file) or _unreachable(storage)
@@ -59,6 +60,12 @@ def run(args: argparse.Namespace) -> int:
     if (args.forget and not forget_key(storage)) or not request_pairing(storage):
         return _not_ours(storage)
     print(f"A client may set the key within the next {PROVISIONING_S / 60:g} minutes.")
+    if args.state_dir is None and storage.folder != service.STATE and service.is_installed():
+        forget = " --forget" if args.forget else ""
+        print(
+            f"That is a proxy that runs with {args.file}. The service does not: of it, "
+            f"{program_as_root()} pair{forget} {service.CONFIG}"
+        )
     return os.EX_OK
 
 

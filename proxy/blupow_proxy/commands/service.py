@@ -32,6 +32,7 @@ from blupow_proxy.host.service import UnitFile
 from blupow_proxy.storage import folder_in_home
 
 from .machine import Machine, RefusedError
+from .program import program_as_root
 
 type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
@@ -111,9 +112,7 @@ def run_uninstall(args: argparse.Namespace) -> int:
 
 def _require_root(host: Machine, what: str) -> None:
     if os.geteuid() != 0 and not host.dry_run:
-        program = Path(sys.argv[0]).absolute()
-        how = shlex.quote(str(program)) if program.name == "blupow-proxy" else f"{sys.executable} -m blupow_proxy"
-        raise RefusedError(os.EX_NOPERM, f"only root may do that: sudo {how} {what}")
+        raise RefusedError(os.EX_NOPERM, f"only root may do that: {program_as_root()} {what}")
     if host.is_running and not host.dry_run and not _SYSTEMD.is_dir():
         raise RefusedError(os.EX_UNAVAILABLE, "this machine is not run by systemd: start `blupow-proxy run` your way")
 
@@ -157,6 +156,8 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
         substitutions=substitutions,
     )
     _warn_of_variables(sorted(environment_variables(args.file, substitutions)))
+    if not substitutions:
+        _warn_of_substitutions(host.at(service.SUBSTITUTIONS))
     changed = _write_units(host, _files(options))
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
@@ -170,6 +171,13 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
         host.command("systemctl", "restart", service.NAME)
     if not host.dry_run:
         _say_installed(host, args.file)
+
+
+def _warn_of_substitutions(before: Path) -> None:
+    """Say which the service had until now."""
+    with suppress(FileNotFoundError):
+        given = before.read_text().strip().rpartition(" run ")[2].removesuffix(str(service.CONFIG))
+        print(f"The service runs without a substitution now. Before, it had: {given.strip()}", file=sys.stderr)
 
 
 def _warn_of_variables(names: list[str]) -> None:

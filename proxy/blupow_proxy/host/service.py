@@ -99,6 +99,11 @@ def packaged_files() -> list[UnitFile]:
     ]
 
 
+def is_installed() -> bool:
+    """Return whether this machine has the service, whoever has brought it."""
+    return UNIT.exists() or PACKAGED_UNIT.exists()
+
+
 def is_packaged() -> bool:
     """Return whether this program is that of the Debian package."""
     return Path(sys.prefix) == PACKAGE

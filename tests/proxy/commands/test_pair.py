@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from blupow_proxy.cli import main
+from blupow_proxy.host import service
 from blupow_proxy.keys import PROVISIONING_S, FileKeyStore
 from blupow_proxy.native_api import Mode, encode_key
-from blupow_proxy.storage import Storage, stable_mac
+from blupow_proxy.storage import Storage, default_folder, stable_mac
 
 KEY = bytes(range(32))
 Capture = pytest.CaptureFixture[str]
@@ -126,3 +127,21 @@ def test_a_folder_of_another_user(proxy: Proxy, capsys: Capture, monkeypatch: py
     out, err = capsys.readouterr()
     assert not out
     assert err.count("run it as the user that the proxy runs as") == 2
+
+
+def test_the_service_is_another_proxy(
+    tmp_path: Path, proxy: Proxy, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(service, "UNIT", tmp_path / "blupow-proxy.service")
+    proxy.state = default_folder("shed")
+    proxy.start().store(KEY)
+    for installed in (False, True):
+        if installed:
+            service.UNIT.touch()
+        assert main(["pair", str(proxy.file), "--forget"]) == 0
+        said = capsys.readouterr().out
+        assert ("pair --forget /etc/blupow/proxy.yaml" in said) is installed
+    assert proxy.pair() == 0  # whoever names the folder knows which proxy it is
+    assert "/etc" not in capsys.readouterr().out

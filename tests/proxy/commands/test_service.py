@@ -240,8 +240,10 @@ def test_substitutions_are_those_of_the_service(
     assert shed.install("-s", "part", "shed", "-s", "name", "van", file=shed.at(installed.CONFIG)) == 0
     assert '"van"' in drop_in.read_text()
     shed.file.write_text("esphome: {name: shed}\n")
+    capsys.readouterr()
     assert shed.install("--replace") == 0
     assert not drop_in.exists()
+    assert 'Before, it had: -s "part" "shed" -s "name" "van"\n' in capsys.readouterr().err
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["install-service", "-s", "area", "My shed", str(shed.file)]) == 77
     assert capsys.readouterr().err.endswith(f"install-service -s area 'My shed' {shed.file}\n")

@@ -462,18 +462,6 @@ def test_when_all_units_are_there_already_it_says_so(tmp_path: Path, capsys: Cap
     assert written(file) == before
 
 
-def test_how_the_program_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [".venv/bin/blupow-proxy"])
-    assert ending.program() == ".venv/bin/blupow-proxy"
-    assert ending.program(for_root=True) == f"{Path.cwd()}/.venv/bin/blupow-proxy"
-    monkeypatch.setattr(sys, "argv", ["/opt/a b/blupow-proxy"])
-    monkeypatch.setattr("shutil.which", lambda _: "/opt/a b/blupow-proxy")
-    assert ending.program() == "blupow-proxy"
-    assert ending.program(for_root=True) == "'/opt/a b/blupow-proxy'"
-    monkeypatch.setattr(sys, "argv", ["/x/__main__.py"])
-    assert ending.program().endswith(" -m blupow_proxy")
-
-
 class Answers(Questions):
     """A person who always says the same."""
 

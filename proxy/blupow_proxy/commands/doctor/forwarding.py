@@ -7,6 +7,7 @@ from typing import Final
 
 from blupow_config import ProxyConfig
 from blupow_proxy.ble import CAP_NET_RAW, has_right
+from blupow_proxy.commands.program import program_as_root
 from blupow_proxy.commands.run import NO_CONNECTIONS
 from blupow_proxy.host import service
 
@@ -46,7 +47,7 @@ def check_rights(
     if file.resolve() == service.CONFIG:
         said = tool("systemctl", "show", service.NAME, "--property=LoadState,AmbientCapabilities") or ""
         if "LoadState=loaded" in said:
-            install = f"`sudo blupow-proxy install-service {file}`"
+            install = f"`{program_as_root()} install-service {file}`"
             if "cap_net_admin" not in said:
                 return note(_SUBJECT, f"{_REBUILT}: {install} lets the service have all")
             if "cap_net_raw" not in said:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from blupow_proxy.clock import SYNCHRONISED
+from blupow_proxy.commands.program import program_as_root
 from blupow_proxy.host import service
 
 from .finding import Finding, fine, note, wrong
@@ -47,10 +48,11 @@ def check_service(tool: Tool = output_of, config: Path = service.CONFIG) -> Find
     if said is None:
         return note("service", "this machine is not run by systemd: start `blupow-proxy run FILE` in your own way")
     state = dict(line.partition("=")[::2] for line in said.splitlines())
+    install = f"`{program_as_root()} install-service FILE`"
     if state.get("LoadState") == "not-found":
-        return note("service", "is not installed: `sudo blupow-proxy install-service FILE` keeps the proxy running")
+        return note("service", f"is not installed: {install} keeps the proxy running")
     if state.get("ActiveState") == "inactive" and not config.exists():
-        return note("service", "has no configuration yet: `sudo blupow-proxy install-service FILE` starts it with one")
+        return note("service", f"has no configuration yet: {install} starts it with one")
     return _service_finding(state)
 
 
@@ -76,7 +78,7 @@ def check_state(folder: Path) -> Finding:
             pass
     except PermissionError:
         if folder == service.STATE:
-            return note("state", f"only root can look into {folder}: run `sudo blupow-proxy doctor {service.CONFIG}`")
+            return note("state", f"only root can look into {folder}: run `{program_as_root()} doctor {service.CONFIG}`")
         return wrong("state", f"{folder} can't be written to: give it to the user that the proxy runs as (chown)")
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()

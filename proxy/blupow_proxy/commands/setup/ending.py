@@ -1,21 +1,16 @@
 """What is shown at the end: the key, and what to do next."""
 
 import base64
-import os
 import shlex
-import shutil
 import sys
-from pathlib import Path
-from typing import Final
 
 from blupow_config import SECRETS_FILE, ProxyConfig
+from blupow_proxy.commands.program import program, program_as_root
 
 from .outcome import Draft
 from .qr import key_as_qr
 from .questions import Questions
 from .wizard import SYSTEMD
-
-_PROGRAM: Final = "blupow-proxy"
 
 
 def show_key(config: ProxyConfig, questions: Questions) -> bool:
@@ -40,8 +35,8 @@ def say_next_steps(
         steps.append(("See how it does:", f"{program()} run {file}"))
         if SYSTEMD.is_dir():
             replace = " --replace" if draft.replace else ""
-            call = program() if os.geteuid() == 0 else f"sudo {program(for_root=True)}"
-            steps.append(("Keep it running, also after a restart:", f"{call} install-service {file}{replace}"))
+            call = f"{program_as_root()} install-service {file}{replace}"
+            steps.append(("Keep it running, also after a restart:", call))
     enter = "enter the key above" if key_shown else f"enter the key, which is in {SECRETS_FILE} beside {file}"
     then = "it sets the key itself, within ten minutes of the start" if config.api.key is None else enter
     found = f'Settings > Devices & services shows "{config.esphome.friendly_name}" as discovered'
@@ -54,13 +49,3 @@ def say_next_steps(
         questions.say(f"  {number}. {step}")
         if command is not None:
             questions.say_command(f"     {command}")
-
-
-def program(*, for_root: bool = False) -> str:
-    """Return how this program is called from a shell; root's knows fewer folders."""
-    given = Path(sys.argv[0])
-    if given.name != _PROGRAM:
-        return f"{shlex.quote(sys.executable)} -m blupow_proxy"
-    if not for_root and shutil.which(_PROGRAM) == str(given):
-        return _PROGRAM
-    return shlex.quote(str(given.absolute() if for_root else given))
