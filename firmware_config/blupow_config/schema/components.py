@@ -74,7 +74,11 @@ BLUETOOTH_PROXY: Final = Block(
         Optional(
             "allow", description='Nothing but these is forwarded: addresses, names, `"Thermo*"`.'
         ): forwarding.allowed,
-        Optional("deny", default=list, description="These never are, whatever `allow` says."): forwarding.denied,
+        Optional(
+            "deny",
+            default=list,
+            description="These are not, whatever `allow` says; by name only once the name is known.",
+        ): forwarding.denied,
     }
 )
 ZEROCONF: Final = Block(
