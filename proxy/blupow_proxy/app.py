@@ -114,7 +114,7 @@ class Proxy:
         self._adapter_trouble: AdapterUnavailableError | None = None  # that a link has met
         self._adapter.left_alone = around.safe_mode is not None
         self._build_units(config.renogy, self._adapter)
-        self._visited = Visited(storage)
+        self._visited = Visited(storage, self._adapter.has_link)
         self._bluetooth_proxy = make_bluetooth_proxy(
             config, self._adapter, self._visited, active=around.safe_mode is None
         )

@@ -17,10 +17,11 @@ _NAME: Final = "visited"
 
 
 class Visited:
-    """Addresses; a damaged or foreign file counts as none."""
+    """Addresses; a damaged or foreign file counts as none. What ``is_linked`` now is not forgotten for others."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, is_linked: Callable[[str], bool] = lambda _: False) -> None:
         self._storage = storage
+        self._is_linked = is_linked
         stored = (storage.read(_NAME) or {}).get("addresses")
         listed = stored if isinstance(stored, list) else ()
         self._addresses = dict.fromkeys(one for one in listed if isinstance(one, str))
@@ -37,7 +38,7 @@ class Visited:
         self._addresses.pop(address, None)
         self._addresses[address] = None
         while len(self._addresses) > MAX_VISITED:
-            del self._addresses[next(iter(self._addresses))]
+            del self._addresses[next((one for one in self._addresses if not self._is_linked(one)), address)]
 
     def save(self, now: float) -> None:
         """Write what is new, at ``now`` in monotonic seconds; called every second or so."""

@@ -34,6 +34,17 @@ async def test_they_are_known_after_a_kill_and_the_latest_are_kept(tmp_path: Pat
     assert "device 1" not in known
 
 
+async def test_what_is_linked_stays_known_however_long_ago_it_was_connected(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    visited = Visited(storage, lambda address: address == "for weeks")
+    visited.add("for weeks")
+    for number in range(2 * MAX_VISITED):
+        visited.add(f"device {number}")
+    assert "for weeks" in visited
+    assert f"device {2 * MAX_VISITED - 1}" in visited
+    assert len(await ended(visited)) == MAX_VISITED
+
+
 def test_only_a_new_one_is_written_and_not_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(tmp_path)
     written: list[object] = []

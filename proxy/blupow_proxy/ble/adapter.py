@@ -154,6 +154,10 @@ class Adapter:
         if self._supervisor is not None:
             await self._supervisor.disconnect(address)
 
+    def has_link(self, address: str) -> bool:
+        """Whether a link of ours to this device stands, or is being made."""
+        return any(link.address.upper() == address for link in self.links)
+
     async def end_old_connections(self, addresses: Collection[str]) -> None:
         """End what a process that was killed has left connected of these devices; BleError.
 
@@ -162,8 +166,7 @@ class Adapter:
         if (bluez := self.bluez) is None:
             return
         for address in (await self.connected_devices()).keys() & set(addresses):
-            is_ours = any(link.address.upper() == address for link in self.links)
-            if not is_ours and await bluez[0].connected_to(address) == {bluez[1]}:
+            if not self.has_link(address) and await bluez[0].connected_to(address) == {bluez[1]}:
                 await self.end_old_connection(address)
 
     def heard(self) -> None:

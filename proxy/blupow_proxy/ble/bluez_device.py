@@ -13,6 +13,7 @@ from .adapter import Adapter
 from .advertisement import AddressType
 from .bluez import Bluez, device_name
 from .connection_parameters import ConnectionParameters, load
+from .failures import ENDED
 from .gatt_failures import REQUEST_NOT_SUPPORTED
 from .kernel_orders import DISCONNECT, order, packed
 
@@ -52,7 +53,9 @@ class BluezDevice:
         """
         if (bluez := self._adapter.bluez) is None:
             return
-        while (offered := await bluez[0].offered(bluez[1], self._address)) is None:  # noqa: ASYNC110 - bleak has them
+        while (offered := await bluez[0].offered(bluez[1], self._address)) is None:
+            if not client.is_connected:
+                raise LinkLostError(self._address, ENDED)
             await asyncio.sleep(LOOK_S)
         if offered != {one.obj[0] for one in client.services.characteristics.values()}:
             if not await self.is_paired():

@@ -22,8 +22,10 @@ from .failures import ENDED, HELD_OR_GONE, bleak_call
 from .gatt_failures import INVALID_HANDLE, INVALID_VALUE_LENGTH, REQUEST_NOT_SUPPORTED, gatt_call
 from .gatt_table import DEFAULT_MTU, INDICATE, NOTIFY, WRITE_HEADER_BYTES, GattTable
 
-FIND_S: Final = 10.0  # most devices advertise every second or so; a client waits for 30 s in all
-CONNECT_S: Final = 20.0  # for everything: found, connected, all services discovered
+FIND_S: Final = 10.0  # most devices advertise every second or so
+# For everything: found, connected, all services discovered. Clients wait for 20 s (bleak-retry-connector), or 30 s, and
+# have to hear what it was.
+CONNECT_S: Final = 18.0
 GIVE_UP_S: Final = 5.0  # what bleak does when an attempt is ended may hang itself
 OPERATION_S: Final = 20.0  # a client waits for 30 s
 DISCONNECT_S: Final = 5.0  # BlueZ itself takes 2 to 3 s

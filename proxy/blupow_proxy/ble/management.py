@@ -107,6 +107,7 @@ class Management:
         self._socket = opened
         self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._monitor: int | None = None  # ours
+        self._relies_on_others = False  # where we have none
         self._gathering: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -153,9 +154,12 @@ class Management:
         if status or len(features) < _FEATURES.size:
             return  # a kernel before 5.9
         supported, _, _, _, monitors = _FEATURES.unpack_from(features)
-        if monitors < MAX_MONITORS:  # else one of those serves as well
+        if monitors >= MAX_MONITORS:  # one of those serves as well
+            self._relies_on_others = True
+        else:
             status, handle = await self._ask(_ADD_PATTERNS_MONITOR, _PATTERN)
             if status or len(handle) < _HANDLE.size:
+                self._relies_on_others = True
                 return
             (self._monitor,) = _HANDLE.unpack_from(handle)
         self.passive = not supported & _OFFLOADED and hides_nothing(*os.uname()[2:4])
@@ -228,7 +232,9 @@ class Management:
             self._end()
 
     def _relies_on(self, handle: bytes) -> bool:
-        return self._monitor is None or handle[: _HANDLE.size] == _HANDLE.pack(self._monitor)
+        if self._monitor is None:
+            return self._relies_on_others
+        return handle[: _HANDLE.size] == _HANDLE.pack(self._monitor)
 
     def _end(self) -> None:
         self._close()

@@ -77,6 +77,7 @@ class Kernel:
         self.supported = 0
         self.knows_monitors = True
         self.is_silent = False
+        self.loses_another = False
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
 
     def say(self, packet: bytes) -> None:
@@ -107,6 +108,9 @@ class Kernel:
                 return 1, b""
             case 0x51:
                 return 0, struct.pack("<IIHBH", self.supported, 0, 32, 16, len(self.monitors) // 2) + self.monitors
+            case 0x52 if self.loses_another:
+                self.say(event(0x2C, b"\x08\0"))
+                return 0, b"\7\0"
             case _:
                 return 0, b"\7\0"
 
@@ -236,6 +240,14 @@ async def test_a_kernel_that_does_not_answer(kernel: Kernel, monkeypatch: pytest
     kernel.is_silent = True
     with pytest.raises(management.BusyError, match="does not answer"):
         await Owner().open()
+
+
+async def test_a_monitor_that_goes_while_ours_is_added_is_none_of_ours(kernel: Kernel) -> None:
+    kernel.loses_another = True
+    owner = Owner()
+    subject = await owner.open()
+    await subject.close()
+    assert owner.gone == 0
 
 
 @pytest.mark.parametrize("packet", [event(5, b""), event(0x2C, b"\7\0"), None])
