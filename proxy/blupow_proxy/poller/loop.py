@@ -130,7 +130,8 @@ class Poller[Link: UnitLink]:
     async def _pause(self, until: float) -> None:
         self._orders.changed.clear()
         self.progress.step(wait_s=until - now())
-        if self.released or not self._orders.refresh_wanted:  # who has refreshed may not have noticed yet that it failed
+        # who has asked for a refresh may not have noticed yet that it failed
+        if self.released or not self._orders.refresh_wanted:
             await pause(until, self._orders.changed)
 
     async def _attempt(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Protocol
 
@@ -40,7 +40,7 @@ from .identification import identify
 from .orders import Orders, Write
 from .plan import Plan
 from .progress import Progress
-from .unit import UNREADABLE, Profile, Unit, fresh_s
+from .unit import FRESH_FLOOR_S, UNREADABLE, Profile, Unit, fresh_s
 
 MAX_SILENCES: Final = 4  # more in a row, and the link is no link: a weak signal loses one reply in three
 MAX_GARBLED: Final = 9  # the same where something came: a weak signal loses parts, and a new link is no better
@@ -183,6 +183,10 @@ class Polling:
             return
         self._strangers.pop(key, None)
         del self._identify_at[key]
+        before = unit.profile
+        if profile.model and before and (profile.family, profile.model) == (before.family, before.model):
+            # the same device: the variant is missing where its name was not heard
+            profile = replace(profile, variant=profile.variant or before.variant)
         unit.identified(profile)
         unit.linked(self._link.rssi)
         self._members[key] = _member(unit, profile)
@@ -239,7 +243,13 @@ class Polling:
 
     def _update(self, unit: Unit, readings: Mapping[str, Value], schedule: Schedule) -> None:
         if readings:
-            unit.update(readings, fresh_s(schedule, unit.spec.interval_s, self._cycle_s()), now())
+            unit.update(readings, self._fresh_s(unit, schedule), now())
+
+    def _fresh_s(self, unit: Unit, schedule: Schedule) -> float:
+        """Return how long values of a unit count as current, in seconds."""
+        usual_s = fresh_s(schedule, unit.spec.interval_s, self._cycle_s())
+        # between a lost reply and its retry, a hub takes its time and the others have their turn
+        return max(usual_s, FRESH_FLOOR_S + HUB_S + self._cycle_s()) if len(self._units) > 1 else usual_s
 
     def _cycle_s(self) -> float:
         """Return about what one pass over the live blocks of all takes, in seconds."""

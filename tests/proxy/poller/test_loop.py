@@ -384,6 +384,24 @@ def test_refresh_fails_when_the_link_does(in_virtual_time, bench) -> None:
     in_virtual_time(main())
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_a_refresh_and_a_release_at_once(in_virtual_time, bench, turns) -> None:
+    async def main() -> None:
+        async with bench(demo_units()[CONTROLLER]) as b:
+            b.air.error = DeviceNotFoundError(b.air.unit.address, "not heard")
+            await b.wait(3)
+            refresh = asyncio.create_task(b.poller.refresh())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            b.poller.release(released=True)
+            await b.wait(1)
+            with pytest.raises(BleError):
+                await refresh
+            assert b.unit.status.startswith("released")
+
+    in_virtual_time(main())
+
+
 def test_refreshes_are_joined_and_a_minute_apart(in_virtual_time, bench) -> None:
     async def main() -> None:
         simulated = demo_units()[CONTROLLER]
@@ -442,6 +460,47 @@ def test_hub_members_share_a_link_and_one_may_be_silent(in_virtual_time, bench) 
             hub.members.append(Member(Family.BATTERY, 51))
             await b.wait(70)
             assert absent.connected
+
+    in_virtual_time(main())
+
+
+def two_controllers(world: World) -> tuple[SimulatedUnit, list[UnitSpec]]:
+    """A hub with one of two controllers, and both of them as units."""
+    hub = SimulatedUnit("C4:D3:6A:00:00:09", "BT-TH-6A000009", [Member(Family.CONTROLLER, 96)], world)
+    return hub, [
+        UnitSpec(id=f"m{address}", name=f"Member {address}", address=hub.address, modbus_address=address)
+        for address in (96, 97)
+    ]
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_one_lost_reply_behind_a_hub_blanks_nothing(in_virtual_time, bench, lost) -> None:
+    async def main() -> None:
+        hub, specs = two_controllers(World())
+        hub.members.append(Member(Family.CONTROLLER, 97))
+        async with bench(hub, *specs) as b:
+            await b.wait(60)
+            drops = iter([False] * lost + [True])
+            b.air.drop = lambda: next(drops, False)
+            for second in range(20):
+                await b.wait(1)
+                assert all(unit.states["battery_voltage"] is not None for unit in b.units), second
+            assert sum(unit.failed_requests for unit in b.units) == 1
+
+    in_virtual_time(main())
+
+
+def test_a_member_that_is_looked_for_blanks_no_other(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        hub, specs = two_controllers(World())
+        async with bench(hub, *specs) as b:
+            there, absent = b.units
+            while there.states.get("battery_voltage") is None:
+                await b.wait(0.25)
+            for quarter in range(4 * 120):
+                await b.wait(0.25)
+                assert there.states["battery_voltage"] is not None, quarter / 4
+            assert not absent.connected
 
     in_virtual_time(main())
 

@@ -142,6 +142,25 @@ def test_a_battery_whose_name_was_not_heard_shows_no_current(in_virtual_time, be
     in_virtual_time(main())
 
 
+def test_a_battery_that_did_not_answer_for_a_while_keeps_its_variant(in_virtual_time, bench) -> None:
+    async def main() -> None:
+        simulated = only(Family.BATTERY)
+        async with bench(simulated) as b:
+            await b.wait(20)
+            variant, keys = b.unit.profile.variant, b.unit.profile.keys
+            assert variant is not None
+            assert "battery_current" in keys
+            simulated.faults.silent = True
+            simulated.name = ""  # bluetoothd has forgotten it, and a name comes in scan responses alone
+            await b.wait(600)
+            simulated.faults.silent = False
+            await b.wait(120)
+            assert b.unit.connected
+            assert (b.unit.profile.variant, b.unit.profile.keys) == (variant, keys)
+
+    in_virtual_time(main())
+
+
 def test_a_variant_that_was_taken_back_is_forgotten(in_virtual_time, bench) -> None:
     async def main() -> None:
         known = Profile(family=Family.BATTERY, variant="pro", model="RBT100LFP12S-G1", modbus_address=0xFF)
