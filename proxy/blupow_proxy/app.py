@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from blupow_config import ProxyConfig, UnitConfig, area_id, config_hash
+from blupow_config import ConfigErrors, ProxyConfig, UnitConfig, area_id, config_hash
 from blupow_proxy import __version__
 from blupow_proxy.actions import CAPTURE_FRAMES, REFRESH, run_action
 from blupow_proxy.ble import CONNECTING_S, Adapter, Link
@@ -62,6 +62,7 @@ class Surroundings:
     """Where the proxy runs; the defaults are those of a real host, without systemd.
 
     ``safe_mode`` says why Bluetooth is left alone; ``on_good`` is called once the start has proven to be a good one.
+    ``read_config`` returns the configuration that a new start would take, or raises ConfigErrors; None: the same one.
     """
 
     storage: Storage
@@ -71,6 +72,7 @@ class Surroundings:
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     safe_mode: str | None = None
     on_good: Callable[[], None] = lambda: None
+    read_config: Callable[[], ProxyConfig] | None = None
 
 
 class Proxy:
@@ -136,6 +138,19 @@ class Proxy:
         )
         self.server.on_key_changed = self._announcer.update
         self._storage = storage
+        self._read_config = around.read_config or (lambda: config)
+
+    def config_again(self, done: str) -> ProxyConfig | None:
+        """Return what a new start would take; None when it has mistakes, which are said: nothing is ``done`` then."""
+        try:
+            config = self._read_config()
+        except ConfigErrors as errors:
+            for error in errors.errors:
+                _LOGGER.error("Not %s: %s", done, error)  # noqa: TRY400 - foreseen
+            self.report.troubles["reload"] = f"not {done}, the configuration before is in use: {errors.errors[0]}"
+            return None
+        self.report.troubles.pop("reload", None)
+        return config
 
     def stop(self, outcome: Outcome = Outcome.STOPPED) -> None:
         """Make ``serve`` return; who is told to end for good does not start again."""
@@ -197,8 +212,10 @@ class Proxy:
         self._adapter_failed(AdapterUnavailableError("adapter", str(self._safe_mode)))
         for unit in self.units:
             unit.down(reason, quiet=True)
-        await asyncio.sleep(SAFE_MODE_S)
-        self.stop(Outcome.SAFE_MODE_OVER)
+        while not self._stop.is_set():
+            await asyncio.sleep(SAFE_MODE_S)
+            if self.config_again("restarted") is not None:
+                self.stop(Outcome.SAFE_MODE_OVER)
 
     async def _watch_adapter(self) -> None:
         try:
@@ -369,7 +386,8 @@ class Proxy:
     async def _command(self, entity: Entity, command: Command) -> None:
         if entity == self._entities.restart:
             _LOGGER.info("Restart was pressed")
-            self.stop(Outcome.RESTART)
+            if self.config_again("restarted") is not None:
+                self.stop(Outcome.RESTART)
             return
         for unit in self.units:
             entities, poller = self._unit_entities[unit.spec.id], self._poller_of[unit.spec.id]

@@ -26,7 +26,16 @@ from aioesphomeapi import (
     TextSensorState,
 )
 
-from blupow_config import ApiConfig, EsphomeConfig, ProxyConfig, UnitConfig, ZeroconfConfig, load_config
+from blupow_config import (
+    ApiConfig,
+    ConfigError,
+    ConfigErrors,
+    EsphomeConfig,
+    ProxyConfig,
+    UnitConfig,
+    ZeroconfConfig,
+    load_config,
+)
 from blupow_proxy.app import Outcome, Proxy, Surroundings
 from blupow_proxy.ble import link
 from blupow_proxy.cli import main
@@ -483,6 +492,50 @@ async def test_restart_ends_serving_with_that_outcome(tmp_path: Path) -> None:
             assert await serving is Outcome.RESTART
 
 
+class OnDisk:
+    """A configuration that has a mistake the first few times that it is read."""
+
+    def __init__(self, settings: ProxyConfig, mistaken: int) -> None:
+        self.settings = settings
+        self.mistaken = mistaken
+        self.reads = 0
+        self.was_read = asyncio.Event()
+
+    def read(self) -> ProxyConfig:
+        self.reads += 1
+        self.was_read.set()
+        if self.reads <= self.mistaken:
+            raise ConfigErrors([ConfigError("shed.yaml", 2, 1, "apy", "not a valid option")])
+        return self.settings
+
+
+MISTAKE = "shed.yaml:2:1: apy: not a valid option"
+NOT_RESTARTED = f"not restarted, the configuration before is in use: {MISTAKE}"
+
+
+async def test_restart_does_nothing_while_the_configuration_has_a_mistake(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with VirtualRadio([]) as radio:
+        disk = OnDisk(config(renogy=()), mistaken=1)
+        around = Surroundings(storage=Storage(tmp_path), adapter=radio.adapter, host="127.0.0.1", read_config=disk.read)
+        proxy = Proxy(disk.settings, around)
+        await proxy.start()
+        serving = asyncio.create_task(proxy.serve())
+        client = await Running(proxy, radio).client()
+        entities, _ = await client.list_entities_services()
+        async with asyncio.timeout(5):
+            client.button_command(named(entities, "Restart").key)
+            await disk.was_read.wait()
+            assert f"Not restarted: {MISTAKE}" in caplog.messages
+            assert proxy.report.troubles == {"reload": NOT_RESTARTED}
+            await client.device_info()  # who would start anew would end this session first
+            client.button_command(named(entities, "Restart").key)
+            assert await serving is Outcome.RESTART
+        assert disk.reads == 2
+        assert not proxy.report.troubles
+
+
 async def test_safe_mode_lists_the_units_and_touches_no_bluetooth(
     tmp_path: Path,
 ) -> None:
@@ -529,6 +582,23 @@ async def test_safe_mode_ends_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
     proxy = Proxy(config(), Surroundings(storage=Storage(tmp_path), host="127.0.0.1", safe_mode="not used"))
     async with asyncio.timeout(5):
         assert await proxy.serve() is Outcome.SAFE_MODE_OVER
+
+
+async def test_safe_mode_goes_on_while_the_configuration_has_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("blupow_proxy.app.SAFE_MODE_S", 0.05)
+    disk = OnDisk(config(), mistaken=2)
+    around = Surroundings(storage=Storage(tmp_path), host="127.0.0.1", safe_mode="not used", read_config=disk.read)
+    proxy = Proxy(disk.settings, around)
+    serving = asyncio.create_task(proxy.serve())
+    async with asyncio.timeout(5):
+        await disk.was_read.wait()
+        assert proxy.report.troubles["reload"] == NOT_RESTARTED
+        assert await serving is Outcome.SAFE_MODE_OVER
+    assert disk.reads == 3
+    assert caplog.messages.count(f"Not restarted: {MISTAKE}") == 2
+    assert "reload" not in proxy.report.troubles
 
 
 async def test_who_is_told_to_end_does_not_start_again(tmp_path: Path) -> None:

@@ -112,14 +112,20 @@ async def _serve(
     """Serve until the end, and return why; None when nothing can listen on the port."""
     from blupow_proxy.app import Outcome, Proxy, Surroundings  # noqa: PLC0415
 
-    around = Surroundings(storage=storage, notifier=notifier, safe_mode=boots.safe_mode, on_good=boots.good)
+    around = Surroundings(
+        storage=storage,
+        notifier=notifier,
+        safe_mode=boots.safe_mode,
+        on_good=boots.good,
+        read_config=lambda: load_config(args.file, dict(args.substitutions)),
+    )
     proxy = Proxy(config, around)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, proxy.stop)
     # without a service manager a hang-up means that the terminal was closed
     served = notifier.is_heard or not sys.stdin.isatty()
-    reload = partial(_reload, args, proxy, Outcome.RESTART)
+    reload = partial(_reload, args.file, proxy, Outcome.RESTART)
     loop.add_signal_handler(signal.SIGHUP, reload if served else proxy.stop)
     try:
         await proxy.start()
@@ -132,18 +138,13 @@ async def _serve(
     return await proxy.serve()
 
 
-def _reload(args: argparse.Namespace, proxy: "Proxy", restart: "Outcome") -> None:
+def _reload(file: Path, proxy: "Proxy", restart: "Outcome") -> None:
     """Take the configuration anew: one with mistakes changes nothing, another one is started with."""
-    try:
-        config = load_config(args.file, dict(args.substitutions))
-    except ConfigErrors as errors:
-        for error in errors.errors:
-            _LOGGER.error("Not reloaded: %s", error)  # noqa: TRY400 - foreseen
-        proxy.report.troubles["reload"] = f"not reloaded, the configuration before is in use: {errors.errors[0]}"
+    config = proxy.config_again("reloaded")
+    if config is None:
         return
-    proxy.report.troubles.pop("reload", None)
     if config == proxy.config:
-        _LOGGER.info("%s has not changed", args.file)
+        _LOGGER.info("%s has not changed", file)
         return
-    _LOGGER.info("%s has changed: starting anew with it", args.file)
+    _LOGGER.info("%s has changed: starting anew with it", file)
     proxy.stop(restart)
