@@ -160,6 +160,15 @@ def test_one_catch_all() -> None:
     assert found == ["app.py"]
 
 
+def test_the_service_sees_what_is_read_of_proc() -> None:
+    """Its unit leaves the processes in /proc, and nothing else."""
+    assert "\nProcSubset=pid\n" in (CONFIG / "pi" / "blupow-proxy.service").read_text()
+    for path in PROXY_MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/proc"):
+                assert node.value.startswith(("/proc/self/", "/proc/thread-self/")), f"{path}: {node.value}"
+
+
 def test_modules_are_small() -> None:
     lines = [len(path.read_text().splitlines()) for path in MODULES if path.name != "__init__.py"]
     assert max(lines) <= 500

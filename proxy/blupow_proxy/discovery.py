@@ -24,6 +24,8 @@ TXT_BYTES: Final = 255  # of "key=value": its length is one byte
 ADDRESSES_S: Final = 5.0  # how soon a new address is announced, or the first one
 RETRY_S: Final = 60.0  # with the same addresses as when it failed: zeroconf itself logs each attempt
 STOP_S: Final = 2.0  # a goodbye is three packets within half a second
+INTERFACES: Final = Path("/sys/class/net")
+ROUTES: Final = Path("/proc/self/net")  # not /proc/net: the service's unit leaves nothing but processes in /proc
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -272,9 +274,7 @@ def _host_addresses() -> list[HostAddress]:
     return sorted(found, key=lambda item: (item[1].version, int(item[1]), item[0]))
 
 
-def _announceable(
-    host: Sequence[HostAddress], interfaces: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net")
-) -> list[str]:
+def _announceable(host: Sequence[HostAddress], interfaces: Path = INTERFACES, routes: Path = ROUTES) -> list[str]:
     """Return the addresses of ``host`` at which the network reaches it; every one if there are only virtual interfaces.
 
     Home Assistant takes whichever it hears last: that of a container bridge or a VPN would lead it nowhere.
@@ -312,7 +312,7 @@ def _default_interfaces(routes: Path) -> set[str]:
     return found
 
 
-def _network(interfaces: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net")) -> str:
+def _network(interfaces: Path = INTERFACES, routes: Path = ROUTES) -> str:
     """Return "wifi" when a default route goes over Wi-Fi."""
     wireless = any((interfaces / interface / "wireless").exists() for interface in _default_interfaces(routes))
     return "wifi" if wireless else "ethernet"

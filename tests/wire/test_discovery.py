@@ -401,7 +401,7 @@ def test_a_host_that_shows_no_routes(host: Host) -> None:
     assert host.network() == "wifi"
 
 
-@pytest.mark.parametrize("scenario", ["late", "docker"])
+@pytest.mark.parametrize("scenario", ["late", "docker", "sandbox"])
 def test_on_a_network_of_its_own(scenario: str) -> None:
     child = subprocess.run(
         [sys.executable, __file__, scenario],
@@ -489,6 +489,18 @@ def isolate() -> None:
         raise SystemExit(CANNOT_ISOLATE) from None
 
 
+def show_processes_alone() -> None:
+    """Have in /proc what the service has there, by its unit's ProcSubset=pid."""
+    try:
+        os.unshare(os.CLONE_NEWNS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "--types", "proc", "--options", "subset=pid", "proc", "/proc"], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no /proc of our own: {error}", file=sys.stderr)
+        raise SystemExit(CANNOT_ISOLATE) from None
+    assert not Path("/proc/net").exists()
+
+
 def ip(command: str) -> None:
     subprocess.run(["ip", *command.split()], check=True)
 
@@ -551,6 +563,12 @@ async def docker() -> None:
             assert addresses(service) == {"192.168.7.5"}, service
 
 
+async def sandbox() -> None:
+    """The same, where /proc is the service's."""
+    show_processes_alone()
+    await docker()
+
+
 def addresses(service: AsyncServiceInfo) -> set[str]:
     return set(service.parsed_addresses())
 
@@ -559,4 +577,4 @@ if __name__ == "__main__":
     isolate()
     discovery.ADDRESSES_S = 0.2
     logging.basicConfig(level=logging.INFO)
-    asyncio.run({"late": late, "docker": docker}[sys.argv[1]]())
+    asyncio.run({"late": late, "docker": docker, "sandbox": sandbox}[sys.argv[1]]())

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 THERMAL: Final = Path("/sys/class/thermal")
-WIRELESS: Final = Path("/proc/net/wireless")
+WIRELESS: Final = Path("/proc/self/net/wireless")  # the service has no /proc/net
 
 _CPU_ZONES: Final = ("cpu", "soc", "x86_pkg", "package")  # how kernels call the processor's sensor
 _RANGE_C: Final = (-40.0, 150.0)  # what a processor survives
