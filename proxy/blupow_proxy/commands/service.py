@@ -18,7 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: 
 _SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 _PUBLIC: Final = 0o644
 _PRIVATE: Final = 0o640
+_KEY: Final = "key.json"
 
 
 def add_parser(subparsers: _Subparsers) -> None:
@@ -74,8 +75,7 @@ def run_install(args: argparse.Namespace) -> int:
     """Install; 78 a mistake in the configuration, 77 not root, 69 no systemd or BlueZ, 73 another one is there."""
     config = load_config(args.file, dict(args.substitutions))
     host = Machine(args.root.absolute(), args.dry_run)
-    given = [word for name, value in args.substitutions for word in ("-s", name, value)]
-    what = shlex.join(["install-service", *given, str(args.file)])
+    what = shlex.join(["install-service", *_given(dict(args.substitutions)), str(args.file)])
     try:
         _require_root(host, what)
         _require_one_installation(host, what)
@@ -90,6 +90,11 @@ def run_install(args: argparse.Namespace) -> int:
         print(f"blupow-proxy install-service: {error.filename}: {error.strerror}", file=sys.stderr)
         return os.EX_IOERR
     return os.EX_OK
+
+
+def _given(substitutions: Mapping[str, str]) -> list[str]:
+    """Return the options that give these substitutions to a command."""
+    return [word for name, value in substitutions.items() for word in ("-s", name, value)]
 
 
 def run_uninstall(args: argparse.Namespace) -> int:
@@ -162,7 +167,7 @@ def _install(host: Machine, args: argparse.Namespace, config: ProxyConfig) -> No
     offline = () if host.is_running else (f"--root={host.root}",)
     host.command("systemd-sysusers", *offline, service.SYSUSERS.name)
     _configure(host, copies, substitutions)
-    _take_over_state(host, config.esphome.name)
+    _take_over_state(host, config, substitutions)
     if host.is_running:
         _reload(host, journal=service.JOURNAL in changed)
     # also in the place of a link of another installation's
@@ -289,25 +294,43 @@ def _group(host: Machine) -> int:
     raise RefusedError(os.EX_SOFTWARE, f"systemd-sysusers has made no group {service.USER}")
 
 
-def _take_over_state(host: Machine, name: str) -> None:
+def _take_over_state(host: Machine, config: ProxyConfig, substitutions: Mapping[str, str]) -> None:
     """Let the service go on with the key, the identity and the units of a proxy that the user has run before."""
-    if not host.is_running or host.at(service.STATE).exists():
+    if not host.is_running:
         return
     user = os.environ.get("SUDO_UID", str(os.geteuid()))
     try:
-        before = folder_in_home(Path(pwd.getpwuid(int(user)).pw_dir), name)
+        before = folder_in_home(Path(pwd.getpwuid(int(user)).pw_dir), config.esphome.name)
     except (KeyError, ValueError):
         return
     documents = [path for path in sorted(before.glob("*.json")) if path.is_file() and not path.is_symlink()]
+    state = host.at(service.STATE)
+    if state.exists():
+        if config.api.encryption and config.api.key is None:
+            _warn_of_keys(state, documents, substitutions)
+        return
     if not documents:
         return
     if host.dry_run:
         print(f"copy: the key and what was learned, from {before} to {service.STATE}")
         return
-    state = host.at(service.STATE)
     state.mkdir(mode=0o700, parents=True)  # systemd gives it, with what is in it, to the service's user
     for path in documents:
         host.write(service.STATE / path.name, path.read_bytes(), 0o600)
+
+
+def _warn_of_keys(state: Path, documents: Iterable[Path], substitutions: Mapping[str, str]) -> None:
+    """Say that the service has a key of its own, where the user's proxy, with its ``documents``, has another."""
+    for path in documents:
+        with suppress(OSError):  # in a dry run, the service's is not everybody's to read
+            if path.name == _KEY and path.read_bytes() != (state / _KEY).read_bytes():
+                what = shlex.join(["pair", "--forget", *_given(substitutions), str(service.CONFIG)])
+                print(
+                    f"The service goes on with its own key, in {service.STATE}, and not with the one in {path.parent}. "
+                    "If Home Assistant has that one, have the service forget its own, and pair again within ten "
+                    f"minutes:\n    {program_as_root()} {what}",
+                    file=sys.stderr,
+                )
 
 
 def _say_installed(host: Machine, file: Path) -> None:

@@ -344,6 +344,37 @@ def test_the_service_goes_on_with_the_users_key(shed: Shed, host: Host, tmp_path
     assert (state / "key.json").exists()
 
 
+def test_a_service_that_has_another_key_than_the_user_says_so(
+    shed: Shed, host: Host, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/home/pi/blupow/.venv/bin/blupow-proxy"])
+    monkeypatch.setenv("SUDO_UID", "1000")
+    home, state = folder_in_home(tmp_path / "home", "shed"), shed.at(installed.STATE)
+    home.mkdir(parents=True)
+    state.mkdir(parents=True)
+    (home / "key.json").write_text('{"key": "mine"}')
+    shed.file.write_text("esphome: {name: $name}\n")
+    command = "sudo /home/pi/blupow/.venv/bin/blupow-proxy pair --forget -s name shed /etc/blupow/proxy.yaml\n"
+
+    def said(*options: str) -> str:
+        assert shed.install("-s", "name", "shed", *options) == 0
+        return capsys.readouterr().err
+
+    assert not said(), "a key that the service has not can't differ"
+    (state / "key.json").write_text('{"key": "mine"}')
+    assert not said()
+    (state / "key.json").write_text('{"key": "another"}')
+    for options in ((), ("--dry-run",)):
+        err = said(*options)
+        assert f"its own key, in /var/lib/blupow-proxy, and not with the one in {home}" in err
+        assert err.endswith(command)
+        assert "mine" not in err
+    assert '"another"' in (state / "key.json").read_text()
+    assert '"mine"' in (home / "key.json").read_text()
+    shed.file.write_text(f"esphome: {{name: $name}}\napi: {{encryption: {{key: {KEY}}}}}\n")
+    assert not said("--replace"), "with a key in the configuration, no other counts"
+
+
 def test_a_service_that_does_not_start_is_said(shed: Shed, host: Host, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "broken").touch()
     assert shed.install() == 70
