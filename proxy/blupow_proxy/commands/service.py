@@ -39,6 +39,7 @@ type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: 
 _SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 _PUBLIC: Final = 0o644
 _PRIVATE: Final = 0o640
+_PRIVATE_FOLDER: Final = 0o750
 _KEY: Final = "key.json"
 
 
@@ -262,9 +263,15 @@ def _write_private(host: Machine, path: Path, data: bytes) -> None:
     group = _group(host)
     inner = [parent for parent in path.parents if parent.is_relative_to(service.CONFIG_FOLDER)]
     for folder in map(host.at, reversed(inner)):
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        os.chown(folder, -1, group)
+        folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _open_to(group, folder)
     host.write(path, data, _PRIVATE, group)
+
+
+def _open_to(group: int, folder: Path) -> None:
+    """Let root and this group into a folder, and nobody else, whatever the umask is."""
+    os.chown(folder, -1, group)
+    folder.chmod(_PRIVATE_FOLDER)
 
 
 def _configure(host: Machine, copies: Mapping[Path, Path], substitutions: Mapping[str, str]) -> None:
@@ -279,7 +286,7 @@ def _configure(host: Machine, copies: Mapping[Path, Path], substitutions: Mappin
     group = _group(host)
     there = configuration_files(host.at(service.CONFIG), substitutions)
     for folder in {parent for path in there for parent in path.parents if parent.is_relative_to(there[0].parent)}:
-        os.chown(folder, -1, group)
+        _open_to(group, folder)
     for path in there:
         os.chown(path, -1, group)
         path.chmod(_PRIVATE)

@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -322,6 +323,27 @@ def test_a_running_machine_is_told_in_order(shed: Shed, host: Host) -> None:
         "userdel blupow",
         "groupdel blupow",
     ]
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("host", "strict_umask")
+def test_the_service_gets_to_its_configuration_whatever_roots_umask_is(shed: Shed) -> None:
+    (shed.file.parent / "parts").mkdir()
+    (shed.file.parent / "parts" / "van.yaml").write_text("esphome: {area: Van}\n")
+    shed.file.write_text("packages: [!include parts/van.yaml]\nesphome: {name: shed}\n")
+    folders = [shed.at(installed.CONFIG_FOLDER), shed.at(installed.CONFIG_FOLDER / "parts")]
+    assert shed.install() == 0
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o750, 0o750]
+    for folder in folders:
+        folder.chmod(0o700)
+    assert shed.install(file=shed.at(installed.CONFIG)) == 0
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o750, 0o750]
 
 
 def test_the_service_goes_on_with_the_users_key(shed: Shed, host: Host, tmp_path: Path) -> None:
