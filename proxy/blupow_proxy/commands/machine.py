@@ -46,10 +46,12 @@ class Machine:
             raise RefusedError(os.EX_SOFTWARE, f"`{shlex.join(words)}` failed: {said}")
 
     def write(self, path: Path, data: bytes, mode: int, group: int | None = None) -> bool:
-        """Have a file with this content; whether that was a change."""
+        """Have a file with this content, mode and group (None is any); whether that was a change."""
         place = self.at(path)
         with suppress(FileNotFoundError):
-            if place.read_bytes() == data and place.stat().st_mode & 0o777 == mode:
+            there = place.stat()
+            same = there.st_mode & 0o777 == mode and group in (None, there.st_gid)
+            if same and place.read_bytes() == data:
                 return False
         place.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")

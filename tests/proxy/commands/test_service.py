@@ -108,6 +108,16 @@ class TestIntoAFolder:
         state = shed.at(installed.CONFIG_FOLDER).stat()
         assert (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) == (0, group, 0o750)
 
+    def test_the_same_content_of_another_group_is_the_services_again(self, shed: Shed) -> None:
+        shed.install()
+        secrets = shed.at(installed.CONFIG_FOLDER) / "secrets.yaml"
+        group = secrets.stat().st_gid
+        os.chown(secrets, -1, 0)
+        assert group != 0
+        assert shed.install() == 0
+        state = secrets.stat()
+        assert (state.st_gid, stat.S_IMODE(state.st_mode)) == (group, 0o640)
+
     def test_who_can_read_what_was_written_in_etc_itself(self, shed: Shed) -> None:
         folder = shed.at(installed.CONFIG_FOLDER)
         folder.mkdir(mode=0o750)
