@@ -89,9 +89,11 @@ class Storage:
         return True
 
     def discard(self, name: str) -> bool:
-        """Make sure that there is no such document; False when the disk does not let us."""
+        """Make sure, durably, that there is no such document; False when the disk does not let us."""
         try:
             self._path(name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # no folder, no document
+                self._sync_folder()
         except OSError:
             return False
         return True
@@ -113,6 +115,10 @@ class Storage:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """Have on the disk which documents there are."""
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

@@ -54,6 +54,23 @@ def test_what_is_discarded_is_gone_now_whoever_has_deleted_it(tmp_path: Path) ->
     assert not one.discard("key")
 
 
+def test_what_is_discarded_stays_gone_without_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, synced = Storage(tmp_path / "state"), []
+    assert one.discard("key"), "where there is no folder, there is no document"
+    one.write("key", {"key": "x"})
+
+    def fsync(descriptor: int) -> None:
+        assert os.fstat(descriptor).st_ino == one.folder.stat().st_ino
+        synced.append(one.has("key"))
+        if len(synced) == 1:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    assert not one.discard("key")
+    assert one.discard("key"), "the second time, it is no longer there, but only now that is certain"
+    assert synced == [False, False]
+
+
 @pytest.mark.parametrize("failing", ["fsync", "fdopen"])
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch, caplog, failing: str) -> None:
     one = Storage(tmp_path)

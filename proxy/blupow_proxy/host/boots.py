@@ -61,7 +61,7 @@ class Boots:
         """Forget all crashes: this start was a good one."""
         self._counts = False
         self._crashes = 0
-        self._storage.discard(_BOOTS)
+        self._storage.take(_BOOTS)  # not durably: a memory card can take seconds, and the event loop would wait
 
     def on_probation(self) -> None:
         """Have the next start be a usual one, and one more crash lead back to safe mode."""
