@@ -36,7 +36,7 @@ def add_parser(subparsers: _Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the proxy; 78 when its configuration rules it out, 69 no proxy, 77 not its user, 64 paired already."""
+    """Ask the proxy; 78 its configuration rules it out, 69 no proxy, 77 not its user, 64 paired already, 74 no room."""
     from blupow_proxy.keys import (  # noqa: PLC0415 - no other command but `run` needs what it brings
         PROVISIONING_S,
         FileKeyStore,
@@ -57,8 +57,16 @@ def run(args: argparse.Namespace) -> int:
         return _complain("the stored key is damaged: with --forget, a client may set a new one", os.EX_USAGE)
     if keys.key is not None and not args.forget:
         return _complain("this proxy is paired already; with --forget, it forgets that key for a new one", os.EX_USAGE)
-    if (args.forget and not forget_key(storage)) or not request_pairing(storage):
+    # asked before the key goes: on a full disk, nothing has happened then
+    if not request_pairing(storage) or (args.forget and not forget_key(storage)):
         return _not_ours(storage)
+    # and again: the proxy may have looked before the key was gone
+    if args.forget and not request_pairing(storage):
+        return _complain(
+            f"the key is forgotten, but {storage.folder} takes no file that would tell the proxy: restart it, "
+            f"and a client may set the key within {PROVISIONING_S / 60:g} minutes",
+            os.EX_IOERR,
+        )
     print(f"A client may set the key within the next {PROVISIONING_S / 60:g} minutes.")
     if args.state_dir is None and storage.folder != service.STATE and service.is_installed():
         forget = " --forget" if args.forget else ""

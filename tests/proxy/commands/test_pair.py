@@ -4,7 +4,7 @@ import pytest
 
 from blupow_proxy.cli import main
 from blupow_proxy.host import service
-from blupow_proxy.keys import PROVISIONING_S, FileKeyStore
+from blupow_proxy.keys import PROVISIONING_S, FileKeyStore, forget_key
 from blupow_proxy.native_api import Mode, encode_key
 from blupow_proxy.storage import Storage, default_folder, stable_mac
 
@@ -127,6 +127,43 @@ def test_a_folder_of_another_user(proxy: Proxy, capsys: Capture, monkeypatch: py
     out, err = capsys.readouterr()
     assert not out
     assert err.count("run it as the user that the proxy runs as") == 2
+
+
+def test_a_full_disk_forgets_no_key(proxy: Proxy, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = proxy.start()
+    keys.store(KEY)
+    monkeypatch.setattr(Storage, "write", lambda *_: False)
+    assert proxy.pair("--forget") == 77
+    assert "can't write to" in capsys.readouterr().err
+    assert not keys.poll()
+    assert proxy.start().key == KEY
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_proxy_that_looks_before_the_key_is_gone(
+    proxy: Proxy, capsys: Capture, monkeypatch: pytest.MonkeyPatch, *, full: bool
+) -> None:
+    keys = proxy.start()
+    keys.store(KEY)
+
+    def looked_at_before(storage: Storage) -> bool:
+        assert not keys.poll()
+        assert keys.key == KEY
+        if full:
+            (storage.folder / "pair.json").mkdir()  # as good as not writable, and root is refused as well
+        return forget_key(storage)
+
+    monkeypatch.setattr("blupow_proxy.keys.forget_key", looked_at_before)
+    assert proxy.pair("--forget") == (74 if full else 0)
+    out, err = capsys.readouterr()
+    if full:
+        assert not out
+        assert "the key is forgotten" in err
+        assert "restart it, and a client may set the key within 10 minutes" in err
+        keys = proxy.start()
+    else:
+        assert keys.poll()
+    assert (keys.mode, keys.key) == (Mode.PROVISIONING, None)
 
 
 def test_the_service_is_another_proxy(
