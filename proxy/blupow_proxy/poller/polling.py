@@ -40,7 +40,7 @@ from .identification import identify
 from .orders import Orders, Write
 from .plan import Plan
 from .progress import Progress
-from .unit import FRESH_FLOOR_S, UNREADABLE, Profile, Unit, fresh_s
+from .unit import UNREADABLE, Profile, Unit, fresh_s
 
 MAX_SILENCES: Final = 4  # more in a row, and the link is no link: a weak signal loses one reply in three
 MAX_GARBLED: Final = 9  # the same where something came: a weak signal loses parts, and a new link is no better
@@ -111,6 +111,7 @@ class Polling:
         self.has_read = False
         self._link = link
         self._units = units
+        self._is_shared = len(units) > 1
         self._orders = orders
         self._strangers = strangers
         self._progress = progress
@@ -173,7 +174,7 @@ class Polling:
         key = unit.spec.id
         known = unit.profile if self._strangers.get(key, 0) < MAX_STRANGE else None
         try:
-            profile = await identify(unit.spec, known, self._link.name, ask, shared_link=len(self._units) > 1)
+            profile = await identify(unit.spec, known, self._link.name, ask, shared_link=self._is_shared)
         except UnexpectedResponseError as error:
             self._strangers[key] = self._strangers.get(key, 0) + 1
             self._identify_at[key] = now() + IDENTIFY_AGAIN_S
@@ -243,13 +244,10 @@ class Polling:
 
     def _update(self, unit: Unit, readings: Mapping[str, Value], schedule: Schedule) -> None:
         if readings:
-            unit.update(readings, self._fresh_s(unit, schedule), now())
-
-    def _fresh_s(self, unit: Unit, schedule: Schedule) -> float:
-        """Return how long values of a unit count as current, in seconds."""
-        usual_s = fresh_s(schedule, unit.spec.interval_s, self._cycle_s())
-        # between a lost reply and its retry, a hub takes its time and the others have their turn
-        return max(usual_s, FRESH_FLOOR_S + HUB_S + self._cycle_s()) if len(self._units) > 1 else usual_s
+            cycle_s = self._cycle_s()
+            # behind a hub, which takes its time, the others have their turn before a retry
+            retry_s = HUB_S + cycle_s if self._is_shared else 0.0
+            unit.update(readings, fresh_s(schedule, unit.spec.interval_s, cycle_s, retry_s), now())
 
     def _cycle_s(self) -> float:
         """Return about what one pass over the live blocks of all takes, in seconds."""
@@ -282,7 +280,7 @@ class Polling:
         """Send a request once the device has had its pause; None for silence."""
         self._progress.step()
         await asyncio.sleep(max(self._next_request - now(), 0.0))
-        timeout_s = pacing.timeout_s + (HUB_S if len(self._units) > 1 else 0.0)
+        timeout_s = pacing.timeout_s + (HUB_S if self._is_shared else 0.0)
         before_s = self._link.last_received_s
         try:
             reply = await self._link.request(request, timeout_s)

@@ -217,11 +217,14 @@ class Unit:
         return glitch
 
 
-def fresh_s(schedule: Schedule, interval_s: float, cycle_s: float) -> float:
-    """Return how long a block's values count as current; ``cycle_s`` is what one pass over the link takes."""
+def fresh_s(schedule: Schedule, interval_s: float, cycle_s: float, retry_s: float = 0.0) -> float:
+    """Return how long a block's values count as current; ``cycle_s`` is what one pass over the link takes.
+
+    ``retry_s`` is for how much longer than on a link of its own the retry of a lost reply may be away.
+    """
     match schedule:
         case Schedule.POLL:
-            return max(FRESH_PERIODS * max(interval_s, cycle_s), FRESH_FLOOR_S)
+            return max(FRESH_PERIODS * max(interval_s, cycle_s), FRESH_FLOOR_S + retry_s)
         case Schedule.SLOW:
             return SLOW_FRESH_S
         case _:
